@@ -1,0 +1,48 @@
+// Prints runtime/gen/abi.h from the tables of this directory.
+
+import { printC } from "./layout.ts";
+import * as state from "./state.ts";
+import { TRANSLATION_HEADER_OFFSET, TRANSLATION_MAGIC, TranslationHeader } from "./translation.ts";
+
+const hex = (value: number | bigint): string => `0x${value.toString(16)}${typeof value === "bigint" ? "ull" : "u"}`;
+
+/** The text of the C header that the runtime includes. */
+export function printHeader(): string {
+  const constants: [string, number | bigint][] = [
+    ["ABI_VERSION", state.ABI_VERSION],
+    ["PROC_AREA_OFFSET", state.PROC_AREA_OFFSET],
+    ["PROC_AREA_BYTES", state.PROC_AREA_BYTES],
+    ["PROC_HOME_BLOB_OFFSET", state.PROC_HOME_BLOB_OFFSET],
+    ["PROC_HOME_BLOB_BYTES", state.PROC_HOME_BLOB_BYTES],
+    ["PROC_MAGIC", state.PROC_MAGIC],
+    ["THREAD_AREA_OFFSET", state.THREAD_AREA_OFFSET],
+    ["THREAD_AREA_BYTES", state.THREAD_AREA_BYTES],
+    ["MAX_THREADS", state.MAX_THREADS],
+    ["MAX_MODULES", state.MAX_MODULES],
+    ["TRANSLATION_OFFSET", state.TRANSLATION_OFFSET],
+    ["LOOKUP_ENTRIES", state.LOOKUP_ENTRIES],
+    ["LOOKUP_OFFSET", state.LOOKUP_OFFSET],
+    ["THREAD_PRIVATE_OFFSET", state.THREAD_PRIVATE_OFFSET],
+    ["THREAD_HOME_BLOB_OFFSET", state.THREAD_HOME_BLOB_OFFSET],
+    ["THREAD_HOME_BLOB_BYTES", state.THREAD_HOME_BLOB_BYTES],
+    ["THREAD_SIGNAL_STACK_OFFSET", state.THREAD_SIGNAL_STACK_OFFSET],
+    ["THREAD_SIGNAL_STACK_BYTES", state.THREAD_SIGNAL_STACK_BYTES],
+    ["QUIESCE_SIGNAL", state.QUIESCE_SIGNAL],
+    ["TRANSLATION_MAGIC", TRANSLATION_MAGIC],
+    ["TRANSLATION_HEADER_OFFSET", TRANSLATION_HEADER_OFFSET],
+    ...Object.entries(state.EXIT).map(([name, value]): [string, number] => [`EXIT_${name.toUpperCase()}`, value]),
+    ...Object.entries(state.MODULE_STATUS).map(([name, value]): [string, number] => [
+      `MODULE_${name.toUpperCase()}`,
+      value,
+    ]),
+  ];
+  let text = "/* Printed from src/abi by src/abi/print-header.ts; do not edit. */\n#pragma once\n";
+  text += "#include <stddef.h>\n#include <stdint.h>\n\n";
+  for (const [name, value] of constants) text += `#define ${name} ${hex(value)}\n`;
+  text += `#define NODE_MOUNT "${state.NODE_MOUNT}"\n`;
+  state.VDSO_CALLS.forEach((name, index) => {
+    text += `#define ${name.replace("__vdso_", "VDSO_").toUpperCase()} ${index}\n`;
+  });
+  for (const struct of [...state.STRUCTS, TranslationHeader]) text += `\n${printC(struct)}`;
+  return text;
+}

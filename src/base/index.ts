@@ -1,0 +1,1 @@
+export { assert, HostError, InputError, unreachable } from "./errors.ts";
