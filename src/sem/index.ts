@@ -1,1 +1,3 @@
+export { TABLE } from "./table.ts";
+export { Unsupported } from "./unsupported.ts";
 export * from "./vocabulary.ts";

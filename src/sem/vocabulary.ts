@@ -10,6 +10,8 @@
 export interface Ops<V> {
   w(value: V): number;
   int(width: number, value: number | bigint): V;
+  /** The unsigned value if this binding knows it now (an immediate in the translator), so that a semantic can be shorter. */
+  constantOf(value: V): bigint | undefined;
 
   add(a: V, b: V): V;
   sub(a: V, b: V): V;
@@ -180,6 +182,11 @@ export interface Machine<V> {
   skipIf(condition: V): void;
   /** When the condition is 1 the instruction is executed once more (repeated string instructions, after state is updated). */
   againIf(condition: V): void;
+  /**
+   * Offers to leave the case that `condition` is 1 to the interpreter, since doing it here is long and the case is rare. True: the
+   * binding does (before any effect of the instruction), and the semantic may go on as if the condition were 0. Else false.
+   */
+  rareIf(condition: V): boolean;
   /** Raise x86 exception `vector` (0 #DE, 6 #UD, 13 #GP, …) with state as before the instruction, when the condition is 1. */
   trapIf(condition: V, vector: number): void;
   syscall(): void;
@@ -192,17 +199,23 @@ export interface Machine<V> {
 
 /** The instruction at hand. Facts are static (known for a form); values may be dynamic. */
 export interface Insn<V> {
-  /** iced-x86's Mnemonic and Code. */
-  readonly mnemonic: number;
-  readonly code: number;
+  /** Names of iced-x86's Mnemonic and Code, such as "Leave" and "Leavew". */
+  readonly mnemonic: string;
+  readonly code: string;
   readonly opCount: number;
   readonly encoding: "legacy" | "vex" | "evex";
-  /** Operand size in bits (memory: the accessed size; EVEX broadcast: the full vector's). */
+  /**
+   * Operand size in bits (memory: the accessed size; EVEX broadcast: the full vector's; immediate: after the extension that the
+   * instruction asks for; branch: 64; segment: 16).
+   */
   width(operand: number): number;
   kind(
     operand: number,
   ): "gpr" | "vector" | "mask" | "mm" | "st" | "segment" | "memory" | "immediate" | "branch" | "other";
-  /** Register number (0..15, 0..31 vectors) if it is static in this binding; semantics should not need it. */
+  /**
+   * The operand's value. Branch: the target address. Segment register: its number (es cs ss ds fs gs are 0..5), since CpuState keeps
+   * no selectors. Mask register: the low bits of `width`.
+   */
   read(operand: number): V;
   /**
    * Writes the operand by the rules of its kind: gpr as Machine.setGpr, vector registers merge above for legacy
@@ -213,9 +226,11 @@ export interface Insn<V> {
   immediate(operand: number, width: number): V;
   /** Effective address of the memory operand, segment base added, 64 bits. `withoutSegment` for lea. */
   address(operand: number, withoutSegment?: boolean): V;
-  /** Address of the memory operand plus a byte displacement computed at run time (bt m, r). */
+  /** Base of the segment that an fs: or gs: prefix selects, else 0; for implicit memory operands ([rsi], [rbx + al]). */
+  segmentBase(): V;
+  /** The lock prefix. */
   readonly locked: boolean;
-  /** Static prefix facts. */
+  /** Repetition prefix; F2 before movs, stos and lods counts as `repne`. */
   readonly rep: "none" | "rep" | "repne";
   /** Address size in bits: 64 or 32. */
   readonly addressSize: 32 | 64;
