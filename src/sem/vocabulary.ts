@@ -66,7 +66,10 @@ export interface Ops<V> {
   setLane(a: V, laneBits: number, index: number, value: V): V;
   /** Lane by dynamic index (any width), taken modulo the number of lanes. */
   laneAt(a: V, laneBits: number, index: V): V;
-  /** result[i] = concat(b, a)[indices[i]] with static indices over the lanes of a (0..n-1) and b (n..2n-1). */
+  /**
+   * result[i] = concat(b, a)[indices[i]] with static indices over the lanes of a (0..n-1) and b (n..2n-1). The result has
+   * as many lanes as there are indices.
+   */
   shuffle(laneBits: number, a: V, b: V, indices: readonly number[]): V;
   /** result lane i = a's lane indices[i] (dynamic, taken modulo lane count); `indices` has a's width. */
   permute(laneBits: number, a: V, indices: V): V;
@@ -77,12 +80,16 @@ export interface Ops<V> {
   signMask(a: V, laneBits: number): V;
   /** One bit a lane → lanes of all ones or zeros. */
   expandMask(mask: V, laneBits: number): V;
-  /** Lane-wise widening / narrowing: lanes of `from` bits become lanes of `to` bits; total width changes likewise. */
+  /**
+   * Lane-wise widening / narrowing: lanes of `from` bits become lanes of `to` bits; total width changes likewise. Both
+   * saturating forms take signed lanes (packss, packus).
+   */
   widen(a: V, from: number, to: number, signed: boolean): V;
   narrow(a: V, from: number, to: number, how: "truncate" | "saturateSigned" | "saturateUnsigned"): V;
 
   /**
-   * IEEE operations on lanes of 32 or 64 bits, in the current rounding mode, with the results that x86 SSE gives, NaNs
+   * IEEE operations on lanes of 32 or 64 bits, in the current rounding mode (mxcsr's, or that of the instruction's EVEX
+   * prefix: the binding sees to it around the semantic), denormals as mxcsr says, with the results that x86 SSE gives, NaNs
    * included: a NaN operand is returned quieted (the first one if both are; for min/max the second operand if either is
    * NaN or both are zero), invalid operations give the negative default NaN.
    */
@@ -159,6 +166,10 @@ export interface Machine<V> {
   field(name: string): V;
   setField(name: string, value: V): void;
 
+  /** x87 physical register R0..R7 (dynamic index of any width, modulo 8): 80 bits. Tags and top of stack are the caller's. */
+  x87(index: V): V;
+  setX87(index: V, value: V): void;
+
   flag(flag: Flag): V;
   /** Flags are lazy: the function runs when, and if, the flag is needed; it must use only values, never read state. */
   setFlag(flag: Flag, value: () => V): void;
@@ -166,6 +177,9 @@ export interface Machine<V> {
   /** Guest memory; addr is 64 bits. Little endian, any alignment. May fault: then no later effect of the instruction happens. */
   load(width: number, addr: V): V;
   store(addr: V, value: V): void;
+  /** The same where the condition is 1; else memory is not touched, and the value is 0. */
+  loadIf(condition: V, width: number, addr: V): V;
+  storeIf(condition: V, addr: V, value: V): void;
   /** Atomic read-modify-write on naturally or otherwise aligned memory; gives the old value. Full barrier. */
   atomicRmw(op: "add" | "sub" | "and" | "or" | "xor" | "xchg", addr: V, value: V): V;
   atomicCas(addr: V, expected: V, desired: V): V;
@@ -217,15 +231,20 @@ export interface Insn<V> {
    * no selectors. Mask register: the low bits of `width`.
    */
   read(operand: number): V;
+  /** The number of a register operand as an 8-bit value; for st(i) it is i. */
+  registerNumber(operand: number): V;
   /**
    * Writes the operand by the rules of its kind: gpr as Machine.setGpr, vector registers merge above for legacy
    * encodings and zero above for VEX/EVEX. `value` may be narrower than a vector register, then rules apply above it.
+   * mm: the low 64 bits of the physical register, all ones above them. mask: zero-extended.
    */
   write(operand: number, value: V): void;
   /** Immediate operand extended (by the instruction's rule) or cut to `width`. */
   immediate(operand: number, width: number): V;
   /** Effective address of the memory operand, segment base added, 64 bits. `withoutSegment` for lea. */
   address(operand: number, withoutSegment?: boolean): V;
+  /** Address of lane `lane` of a vsib memory operand, whose index lanes have `indexBits`. */
+  laneAddress(operand: number, lane: number, indexBits: 32 | 64): V;
   /** Base of the segment that an fs: or gs: prefix selects, else 0; for implicit memory operands ([rsi], [rbx + al]). */
   segmentBase(): V;
   /** The lock prefix. */
@@ -236,14 +255,20 @@ export interface Insn<V> {
   readonly addressSize: 32 | 64;
   /** EVEX opmask as one bit a lane, or null when the form has none (k0): every lane is written. */
   opmask(lanes: number): V | null;
+  /** Writes the EVEX opmask register (zero-extended): gathers and scatters clear it. */
+  setOpmask(value: V): void;
   /** EVEX zeroing-masking: a bit. */
   zeroing(): V;
   /**
    * EVEX write under the opmask: lanes of `laneBits` not selected keep their old value (merging) or become 0 (zeroing);
-   * memory destinations store only the selected lanes. Without a mask it is `write`.
+   * memory destinations store only the selected lanes. Without a mask it is `write`. There are w(value) / laneBits lanes;
+   * above them rules apply as for `write`.
    */
   writeMasked(operand: number, laneBits: number, value: V): void;
-  /** Reads under the opmask: lanes not selected are 0 and, in memory, are not touched (fault suppression). */
+  /**
+   * Reads under the opmask: lanes not selected are 0 and, in memory, are not touched (fault suppression). Without a mask,
+   * and for other operands than memory if the binding likes, it is `read`.
+   */
   readMasked(operand: number, laneBits: number): V;
 }
 
