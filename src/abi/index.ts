@@ -1,5 +1,6 @@
 export { codeKey, type KeySegment, keyName } from "./code-key.ts";
 export { defineStruct, type Field, offsetOf, type Struct } from "./layout.ts";
 export { printHeader } from "./print-header.ts";
+export * from "./runtime-header.ts";
 export * from "./state.ts";
 export * from "./translation.ts";

@@ -1,6 +1,7 @@
 // Prints runtime/gen/abi.h from the tables of this directory.
 
 import { printC } from "./layout.ts";
+import { RUNTIME_FILE, RUNTIME_HEADER_OFFSET, RUNTIME_MAGIC, RuntimeHeader } from "./runtime-header.ts";
 import * as state from "./state.ts";
 import { TRANSLATION_HEADER_OFFSET, TRANSLATION_MAGIC, TranslationHeader } from "./translation.ts";
 
@@ -28,6 +29,8 @@ export function printHeader(): string {
     ["THREAD_SIGNAL_STACK_OFFSET", state.THREAD_SIGNAL_STACK_OFFSET],
     ["THREAD_SIGNAL_STACK_BYTES", state.THREAD_SIGNAL_STACK_BYTES],
     ["QUIESCE_SIGNAL", state.QUIESCE_SIGNAL],
+    ["RUNTIME_MAGIC", RUNTIME_MAGIC],
+    ["RUNTIME_HEADER_OFFSET", RUNTIME_HEADER_OFFSET],
     ["TRANSLATION_MAGIC", TRANSLATION_MAGIC],
     ["TRANSLATION_HEADER_OFFSET", TRANSLATION_HEADER_OFFSET],
     ...Object.entries(state.EXIT).map(([name, value]): [string, number] => [`EXIT_${name.toUpperCase()}`, value]),
@@ -39,10 +42,10 @@ export function printHeader(): string {
   let text = "/* Printed from src/abi by src/abi/print-header.ts; do not edit. */\n#pragma once\n";
   text += "#include <stddef.h>\n#include <stdint.h>\n\n";
   for (const [name, value] of constants) text += `#define ${name} ${hex(value)}\n`;
-  text += `#define NODE_MOUNT "${state.NODE_MOUNT}"\n`;
+  text += `#define NODE_MOUNT "${state.NODE_MOUNT}"\n#define RUNTIME_FILE "${RUNTIME_FILE}"\n`;
   state.VDSO_CALLS.forEach((name, index) => {
     text += `#define ${name.replace("__vdso_", "VDSO_").toUpperCase()} ${index}\n`;
   });
-  for (const struct of [...state.STRUCTS, TranslationHeader]) text += `\n${printC(struct)}`;
+  for (const struct of [...state.STRUCTS, TranslationHeader, RuntimeHeader]) text += `\n${printC(struct)}`;
   return text;
 }
