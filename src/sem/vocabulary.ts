@@ -239,6 +239,8 @@ export interface Insn<V> {
    * mm: the low 64 bits of the physical register, all ones above them. mask: zero-extended.
    */
   write(operand: number, value: V): void;
+  /** `write` to a general register where the condition is 1; else it keeps all its bits (no zero extension of 32-bit forms). */
+  writeIf(condition: V, operand: number, value: V): void;
   /** Immediate operand extended (by the instruction's rule) or cut to `width`. */
   immediate(operand: number, width: number): V;
   /** Effective address of the memory operand, segment base added, 64 bits. `withoutSegment` for lea. */
