@@ -1,0 +1,185 @@
+// Text of one LLVM module and of the functions in it. Functions are appended line by line, blocks in the order in which
+// they are begun; every name is fresh. This file and its neighbours are the only ones that know IR's syntax.
+
+import { constantText, IrValue, type Target, type View } from "./value.ts";
+
+const TRIPLES: Readonly<Record<Target, string>> = {
+  x86_64: "x86_64-unknown-linux-gnu",
+  aarch64: "aarch64-unknown-linux-gnu",
+};
+
+/** TBAA tags: the guest's registers in CpuState, and the guest's memory, never overlap. */
+export const TBAA = { cpu: "!3", mem: "!4" } as const;
+const METADATA = `!0 = !{!"hcontainer"}
+!1 = !{!"cpu", !0, i64 0}
+!2 = !{!"mem", !0, i64 0}
+!3 = !{!1, !1, i64 0}
+!4 = !{!2, !2, i64 0}
+!5 = !{!"branch_weights", i32 1, i32 100000}
+`;
+/** Metadata for a conditional branch whose true side is cold. */
+export const UNLIKELY = "!prof !5";
+
+/** One module: declarations are collected as functions ask for them. */
+export class IrModule {
+  readonly target: Target;
+  #declarations = new Set<string>();
+  #functions: string[] = [];
+
+  constructor(target: Target) {
+    this.target = target;
+  }
+
+  /** Notes a global line (a `declare` or a global variable) once. */
+  declare(line: string): void {
+    this.#declarations.add(line);
+  }
+
+  /** Appends a finished function's or global's text. */
+  append(text: string): void {
+    this.#functions.push(text);
+  }
+
+  /** Number of functions and globals appended. */
+  get size(): number {
+    return this.#functions.length;
+  }
+
+  /** The module as IR text. */
+  toString(): string {
+    const head = `target triple = "${TRIPLES[this.target]}"\n\n`;
+    return `${head}${[...this.#declarations].join("\n")}\n\n${this.#functions.join("\n")}\n${METADATA}`;
+  }
+}
+
+/** A function being written. The entry block is begun already. */
+export class IrFunction {
+  readonly module: IrModule;
+  readonly #header: string;
+  #text = "entry:\n";
+  #names = 0;
+  #blocks = 0;
+  #label = "entry";
+  #ended = false;
+
+  /** `header` is all before the brace: `define void @f(ptr %state) nounwind`. */
+  constructor(module: IrModule, header: string) {
+    this.module = module;
+    this.#header = header;
+  }
+
+  /** Label of the block being written, for phis: operations may end one block and begin another. */
+  get label(): string {
+    return this.#label;
+  }
+
+  /** Number of the block being written. */
+  get block(): number {
+    return this.#blocks;
+  }
+
+  /** Whether the block being written has its terminator. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** A fresh label. */
+  newLabel(hint = "b"): string {
+    return `${hint}${++this.#names}`;
+  }
+
+  /** Begins a block (the one before must have ended). */
+  begin(label: string): void {
+    if (!this.#ended) throw new Error(`internal error: block ${this.#label} has no terminator`);
+    this.#text += `${label}:\n`;
+    this.#label = label;
+    this.#blocks++;
+    this.#ended = false;
+  }
+
+  /** Appends `%new = rhs` and returns the new name. */
+  emit(rhs: string): string {
+    const name = `%v${++this.#names}`;
+    this.#text += `  ${name} = ${rhs}\n`;
+    return name;
+  }
+
+  /** Appends an instruction without a result. */
+  effect(line: string): void {
+    this.#text += `  ${line}\n`;
+  }
+
+  /** Appends a terminator. */
+  end(line: string): void {
+    this.#text += `  ${line}\n`;
+    this.#ended = true;
+  }
+
+  jump(label: string): void {
+    this.end(`br label %${label}`);
+  }
+
+  /** Conditional branch; `cold` says that the true side is rare. */
+  branch(condition: IrValue, ifOne: string, ifZero: string, cold = false): void {
+    this.end(`br i1 ${this.text(condition, "i1")}, label %${ifOne}, label %${ifZero}${cold ? `, ${UNLIKELY}` : ""}`);
+  }
+
+  /** A value that `rhs`, of LLVM type `type`, computes. */
+  value(width: number, type: string, rhs: string): IrValue {
+    return this.named(width, type, this.emit(rhs));
+  }
+
+  /** The value behind an existing name (an argument, a phi). */
+  named(width: number, type: string, name: string): IrValue {
+    return new IrValue(width, undefined, [{ type, name, block: this.#blocks }]);
+  }
+
+  /** The operand text of `value` as LLVM type `type`, made by a bitcast if no view of that type is at hand. */
+  text(value: IrValue, type: string): string {
+    if (value.constant !== undefined) {
+      if (!/float|double|half/.test(type)) return constantText(type, value.constant);
+      const integer = type.replace("half", "i16").replace("float", "i32").replace("double", "i64");
+      return this.emit(`bitcast ${integer} ${constantText(integer, value.constant)} to ${type}`);
+    }
+    const home = value.views[0]!;
+    for (const view of value.views) {
+      // A view made elsewhere than at the definition may not dominate the block being written.
+      if (view.type === type && (view.block === home.block || view.block === this.#blocks)) return view.name;
+    }
+    const view: View = {
+      type,
+      name: this.emit(`bitcast ${home.type} ${home.name} to ${type}`),
+      block: this.#blocks,
+    };
+    value.views.push(view);
+    return view.name;
+  }
+
+  /** `type operand`, as instructions want it. */
+  typed(value: IrValue, type: string): string {
+    return `${type} ${this.text(value, type)}`;
+  }
+
+  /** The operand text as a plain integer. */
+  integer(value: IrValue): string {
+    return this.text(value, `i${value.width}`);
+  }
+
+  /** Calls an intrinsic (declared on the way) and gives its result's name. */
+  intrinsic(name: string, resultType: string, parameters: readonly string[], suffix = ""): string {
+    const types = parameters.map((p) => p.slice(0, typeLength(p)));
+    this.module.declare(`declare ${resultType} @${name}(${types.join(", ")})`);
+    return this.emit(`call ${resultType} @${name}(${parameters.join(", ")})${suffix}`);
+  }
+
+  /** Hands the finished function to its module. */
+  finish(): void {
+    if (!this.#ended) throw new Error(`internal error: block ${this.#label} has no terminator`);
+    this.module.append(`${this.#header} {\n${this.#text}}\n`);
+  }
+}
+
+/** Length of the type at the start of `type operand`. */
+function typeLength(parameter: string): number {
+  return parameter.startsWith("<") ? parameter.indexOf(">") + 1 : parameter.indexOf(" ");
+}

@@ -1,0 +1,135 @@
+// Loads, stores and atomics of guest memory and of CpuState. Guest accesses have alignment 1 and any address, null
+// included (functions that use them carry `null_pointer_is_valid`). With `ordered`, they keep x86's order (TSO) on
+// aarch64; on x86_64 the processor does.
+
+import type { IrFunction } from "./function.ts";
+import { TBAA } from "./function.ts";
+import type { IrOps } from "./ops.ts";
+import { type IrValue, laneType } from "./value.ts";
+
+/** The LLVM type in which `width` bits are best loaded and stored. */
+function memoryType(width: number): string {
+  return width >= 128 && width % 64 === 0 ? laneType(width, 64) : `i${width}`;
+}
+
+/** Emits memory accesses into the function that `ops` writes. */
+export class IrMemory {
+  readonly #ops: IrOps;
+  readonly ordered: boolean;
+
+  constructor(ops: IrOps, ordered: boolean) {
+    this.#ops = ops;
+    this.ordered = ordered && ops.target === "aarch64";
+  }
+
+  get #fn(): IrFunction {
+    return this.#ops.fn;
+  }
+
+  /** Reads `width` bits of CpuState behind `pointer` (text of a ptr operand); `align` is what is known of it. */
+  loadState(pointer: string, width: number, align = 1): IrValue {
+    const type = memoryType(width);
+    return this.#fn.value(width, type, `load ${type}, ptr ${pointer}, align ${align}, !tbaa ${TBAA.cpu}`);
+  }
+
+  storeState(pointer: string, value: IrValue, align = 1): void {
+    const type = memoryType(value.width);
+    this.#fn.effect(`store ${this.#fn.typed(value, type)}, ptr ${pointer}, align ${align}, !tbaa ${TBAA.cpu}`);
+  }
+
+  /** Pointer text for a guest address. */
+  pointer(addr: IrValue): string {
+    return this.#fn.emit(`inttoptr i64 ${this.#fn.text(addr, "i64")} to ptr`);
+  }
+
+  load(width: number, addr: IrValue): IrValue {
+    const type = memoryType(width);
+    const value = this.#fn.value(width, type, `load ${type}, ptr ${this.pointer(addr)}, align 1, !tbaa ${TBAA.mem}`);
+    if (this.ordered) this.#fn.effect("fence acquire");
+    return value;
+  }
+
+  store(addr: IrValue, value: IrValue): void {
+    if (this.ordered) this.#fn.effect("fence release");
+    const type = memoryType(value.width);
+    this.#fn.effect(`store ${this.#fn.typed(value, type)}, ptr ${this.pointer(addr)}, align 1, !tbaa ${TBAA.mem}`);
+  }
+
+  fence(kind: "full" | "load" | "store"): void {
+    this.#fn.effect(`fence ${kind === "full" ? "seq_cst" : kind === "load" ? "acquire" : "release"}`);
+  }
+
+  /**
+   * Atomic read-modify-write; gives the old value. Where the address is not aligned to the width (a split lock on x86),
+   * the operation is done by a plain load and store between full fences: it is not atomic against other threads.
+   */
+  atomicRmw(op: "add" | "sub" | "and" | "or" | "xor" | "xchg", addr: IrValue, value: IrValue): IrValue {
+    const ops = this.#ops;
+    const width = value.width;
+    const type = `i${width}`;
+    return this.#alignedOrNot(
+      addr,
+      width,
+      (pointer) => {
+        const old = this.#fn.emit(
+          `atomicrmw ${op} ptr ${pointer}, ${this.#fn.typed(value, type)} seq_cst, align ${width / 8}, !tbaa ${TBAA.mem}`,
+        );
+        return this.#fn.named(width, type, old);
+      },
+      (old) => (op === "xchg" ? value : ops[op](old, value)),
+    );
+  }
+
+  /** Compare and swap; gives the old value. As for atomicRmw where the address is not aligned. */
+  atomicCas(addr: IrValue, expected: IrValue, desired: IrValue): IrValue {
+    const width = desired.width;
+    const type = `i${width}`;
+    return this.#alignedOrNot(
+      addr,
+      width,
+      (pointer) => {
+        const operands = `${this.#fn.typed(expected, type)}, ${this.#fn.typed(desired, type)}`;
+        const pair = this.#fn.emit(
+          `cmpxchg ptr ${pointer}, ${operands} seq_cst seq_cst, align ${width / 8}, !tbaa ${TBAA.mem}`,
+        );
+        return this.#fn.value(width, type, `extractvalue { ${type}, i1 } ${pair}, 0`);
+      },
+      (old) => this.#ops.select(this.#ops.eq(old, expected), desired, old),
+    );
+  }
+
+  #alignedOrNot(
+    addr: IrValue,
+    width: number,
+    atomic: (pointer: string) => IrValue,
+    update: (old: IrValue) => IrValue,
+  ): IrValue {
+    const fn = this.#fn;
+    const ops = this.#ops;
+    const type = `i${width}`;
+    const pointer = this.pointer(addr);
+    if (width === 8) return this.#fenced(atomic(pointer));
+    const [split, whole, join] = [fn.newLabel("split"), fn.newLabel("aligned"), fn.newLabel("joined")];
+    fn.branch(ops.ne(ops.and(addr, ops.int(64, width / 8 - 1)), ops.int(64, 0)), split, whole, true);
+    fn.begin(split);
+    fn.effect("fence seq_cst");
+    const old = fn.value(width, type, `load ${type}, ptr ${pointer}, align 1, !tbaa ${TBAA.mem}`);
+    fn.effect(`store ${fn.typed(update(old), type)}, ptr ${pointer}, align 1, !tbaa ${TBAA.mem}`);
+    const splitText = fn.integer(old);
+    const splitEnd = fn.label;
+    fn.jump(join);
+    fn.begin(whole);
+    const wholeText = fn.integer(atomic(pointer));
+    const wholeEnd = fn.label;
+    fn.jump(join);
+    fn.begin(join);
+    const phi = `phi ${type} [ ${splitText}, %${splitEnd} ], [ ${wholeText}, %${wholeEnd} ]`;
+    return this.#fenced(fn.value(width, type, phi));
+  }
+
+  /** Without LSE an atomic operation of aarch64 is a loop that is weaker than x86's full barrier. */
+  #fenced(value: IrValue): IrValue {
+    if (this.#ops.target === "aarch64") this.#fn.effect("fence seq_cst");
+    return value;
+  }
+}

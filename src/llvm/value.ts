@@ -1,0 +1,71 @@
+// A value in LLVM IR. To the semantics a value is just an integer of some width; to LLVM the same bits may be an integer,
+// a vector of integer lanes or of floating-point lanes. An IrValue therefore keeps the names of all the views of it that
+// exist, and a new view is a bitcast made when somebody asks (function.ts). Constants have no name at all.
+
+/** The host that code is generated for. */
+export type Target = "x86_64" | "aarch64";
+
+/** One name of a value, of one LLVM type, valid wherever `block` dominates. */
+export interface View {
+  readonly type: string;
+  readonly name: string;
+  readonly block: number;
+}
+
+/** A value of `width` bits: a constant, or at least one view. */
+export class IrValue {
+  readonly width: number;
+  readonly constant: bigint | undefined;
+  /** The first view is where the value was defined; the others are bitcasts of it. */
+  readonly views: View[];
+
+  constructor(width: number, constant: bigint | undefined, views: View[]) {
+    this.width = width;
+    this.constant = constant;
+    this.views = views;
+  }
+
+  /** A constant, cut to `width` bits. */
+  static constant(width: number, value: bigint): IrValue {
+    return new IrValue(width, BigInt.asUintN(width, value), []);
+  }
+
+  /** The LLVM type in which the value was made; constants count as integers. */
+  get type(): string {
+    return this.views.length > 0 ? this.views[0]!.type : `i${this.width}`;
+  }
+}
+
+/** The LLVM type of `width` bits cut into lanes of integers; a single lane is a plain integer. */
+export function laneType(width: number, laneBits: number): string {
+  const lanes = width / laneBits;
+  return lanes === 1 ? `i${laneBits}` : `<${lanes} x i${laneBits}>`;
+}
+
+const FLOAT_NAMES: Readonly<Record<number, string>> = { 16: "half", 32: "float", 64: "double" };
+
+/** The LLVM type of `width` bits cut into floating-point lanes; a single lane is a plain scalar. */
+export function floatType(width: number, laneBits: number): string {
+  const lanes = width / laneBits;
+  const scalar = FLOAT_NAMES[laneBits];
+  if (scalar === undefined) throw new Error(`internal error: no floating-point type of ${laneBits} bits`);
+  return lanes === 1 ? scalar : `<${lanes} x ${scalar}>`;
+}
+
+/** The type's part of an intrinsic's name: `<4 x float>` is `v4f32`. */
+export function mangle(type: string): string {
+  const vector = /^<(\d+) x (\w+)>$/.exec(type);
+  if (vector) return `v${vector[1]}${mangle(vector[2]!)}`;
+  return type === "half" ? "f16" : type === "float" ? "f32" : type === "double" ? "f64" : type;
+}
+
+/** Text of an integer constant of a type (an integer or a vector of integers). */
+export function constantText(type: string, value: bigint): string {
+  const vector = /^<(\d+) x i(\d+)>$/.exec(type);
+  if (!vector) return value.toString();
+  if (value === 0n) return "zeroinitializer";
+  const bits = Number(vector[2]);
+  const lanes: string[] = [];
+  for (let i = 0; i < Number(vector[1]); i++) lanes.push(`i${bits} ${BigInt.asUintN(bits, value >> BigInt(i * bits))}`);
+  return `<${lanes.join(", ")}>`;
+}
