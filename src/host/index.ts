@@ -1,0 +1,25 @@
+export { cacheDirectory, cached, exists, sha256, sha256OfFile, withLock } from "./cache.ts";
+export {
+  Docker,
+  type EngineReply,
+  type Json,
+  jsonAt,
+  listAt,
+  objectAt,
+  type RequestOptions,
+  textAt,
+} from "./docker.ts";
+export { type LocalOptions, localShell } from "./local.ts";
+export {
+  type CommandLine,
+  commandFailed,
+  describe,
+  lastLines,
+  type RunOptions,
+  type RunResult,
+  run,
+  runChecked,
+  runPipeline,
+} from "./process.ts";
+export { type RemoteOptions, remoteShell } from "./remote.ts";
+export { type NodeShell, quote, shellOf, type Wrap } from "./shell.ts";
