@@ -13,6 +13,7 @@ export function printHeader(): string {
     ["ABI_VERSION", state.ABI_VERSION],
     ["PROC_AREA_OFFSET", state.PROC_AREA_OFFSET],
     ["PROC_AREA_BYTES", state.PROC_AREA_BYTES],
+    ["PROC_PRIVATE_OFFSET", state.PROC_PRIVATE_OFFSET],
     ["PROC_HOME_BLOB_OFFSET", state.PROC_HOME_BLOB_OFFSET],
     ["PROC_HOME_BLOB_BYTES", state.PROC_HOME_BLOB_BYTES],
     ["PROC_MAGIC", state.PROC_MAGIC],
@@ -40,12 +41,18 @@ export function printHeader(): string {
     ]),
   ];
   let text = "/* Printed from src/abi by src/abi/print-header.ts; do not edit. */\n#pragma once\n";
-  text += "#include <stddef.h>\n#include <stdint.h>\n\n";
+  text += "#ifdef __ASSEMBLER__\n";
+  for (const [name, value] of constants) text += `#define ${name} 0x${value.toString(16)}\n`;
+  for (const struct of [state.CpuState, state.ThreadState, state.ProcState]) {
+    for (const field of struct.fields)
+      text += `#define ${struct.name.toUpperCase()}_${field.name.toUpperCase()} 0x${field.offset.toString(16)}\n`;
+  }
+  text += "#else\n#include <stddef.h>\n#include <stdint.h>\n\n";
   for (const [name, value] of constants) text += `#define ${name} ${hex(value)}\n`;
   text += `#define NODE_MOUNT "${state.NODE_MOUNT}"\n#define RUNTIME_FILE "${RUNTIME_FILE}"\n`;
   state.VDSO_CALLS.forEach((name, index) => {
     text += `#define ${name.replace("__vdso_", "VDSO_").toUpperCase()} ${index}\n`;
   });
   for (const struct of [...state.STRUCTS, TranslationHeader, RuntimeHeader]) text += `\n${printC(struct)}`;
-  return text;
+  return `${text}#endif\n`;
 }

@@ -179,8 +179,16 @@ export const ProcState: Struct = defineStruct("proc_state", [
   ["module_count", "u32", ""],
   ["translation_next", "u64", "host address where the next translation is mapped"],
   ["modules", { struct: Module }, "", { count: MAX_MODULES }],
+  [
+    "program_path",
+    "u8",
+    "the program's file, if the runtime loaded it (then /proc/self/exe is the runtime); else empty",
+    { count: 4096 },
+  ],
 ]);
 export const PROC_MAGIC = 0x31434f5250434848n; // "HHCPROC1"
+/** Where the runtime keeps what concerns nobody else (zeros in a recoded process). */
+export const PROC_PRIVATE_OFFSET = 0x10000;
 /** The home blob of a process: what its home form needs back and the kernel abroad cannot keep. */
 export const PROC_HOME_BLOB_OFFSET = 0x20000;
 export const PROC_HOME_BLOB_BYTES = 0x10000;
