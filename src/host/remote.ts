@@ -1,0 +1,67 @@
+// The shell of a node behind ssh. One connection carries all commands (ControlMaster), so that a command costs a round
+// trip and not a key exchange. Host keys are pinned in a known-hosts file of the node's own; nothing of the user's ssh
+// configuration is read.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "./process.ts";
+import { type NodeShell, quote, shellOf } from "./shell.ts";
+
+export interface RemoteOptions {
+  readonly host: string;
+  readonly port?: number;
+  readonly user?: string;
+  /** The private key that opens the node. */
+  readonly identityPath: string;
+  /** The node's host key, as a known-hosts file. */
+  readonly knownHostsPath: string;
+  /** Words before ssh itself, such as nsenter into the network namespace from which the node is reached. */
+  readonly prefix?: readonly string[];
+  /** What every command's environment there gets. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** How long a connection without a command stays open. */
+  readonly persistSeconds?: number;
+}
+
+/** The shell of a node behind ssh. */
+export async function remoteShell(name: string, options: RemoteOptions): Promise<NodeShell> {
+  // A control socket's path has to be short (108 bytes with ssh's own suffix), so it gets a place of its own.
+  const directory = await mkdtemp(join(tmpdir(), "hc-ssh-"));
+  const destination = `${options.user ?? "root"}@${options.host}`;
+  const settings = [
+    "BatchMode=yes",
+    "ControlMaster=auto",
+    `ControlPath=${join(directory, "c")}`,
+    `ControlPersist=${options.persistSeconds ?? 60}`,
+    "IdentitiesOnly=yes",
+    "StrictHostKeyChecking=yes",
+    `UserKnownHostsFile=${options.knownHostsPath}`,
+    "GlobalKnownHostsFile=/dev/null",
+    "ConnectTimeout=10",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=6",
+    "LogLevel=ERROR",
+  ];
+  const ssh = [
+    ...(options.prefix ?? []),
+    ...["ssh", "-F", "none", "-i", options.identityPath, "-p", String(options.port ?? 22)],
+    ...settings.flatMap((setting) => ["-o", setting]),
+  ];
+  const close = async (): Promise<void> => {
+    const [command, ...args] = ssh;
+    await run(command!, [...args, "-O", "exit", destination]);
+    await rm(directory, { recursive: true, force: true });
+  };
+  return shellOf(
+    name,
+    (line) => {
+      const env = Object.entries({ ...options.env, ...line.env }).map(([key, value]) => `${key}=${value}`);
+      const words = [...(env.length === 0 ? [] : ["env", ...env]), line.command, ...line.args];
+      const enter = line.cwd === undefined ? "" : `cd ${quote(line.cwd)} && `;
+      const [command, ...args] = ssh;
+      return { command: command!, args: [...args, destination, "--", `${enter}exec ${words.map(quote).join(" ")}`] };
+    },
+    close,
+  );
+}
