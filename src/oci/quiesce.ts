@@ -1,0 +1,70 @@
+// Brings every process of a container to a safepoint, so that what a dump finds is canonical (ARCHITECTURE.md,
+// "Safepoints"). Bounded in time; on failure everything goes on as before.
+
+import { QUIESCE_SIGNAL } from "../abi/index.ts";
+import { HostError } from "../base/index.ts";
+import { clearQuiesce, describeProcess, processesOf, readParkState, threadCount } from "./processes.ts";
+
+const RESEND_MS = 100;
+const POLL_MS = 2;
+
+/** Why a process is not parked yet; undefined when it is. */
+function obstacle(pid: number): string | undefined {
+  const state = readParkState(pid);
+  if (state === undefined) return "runs no translated code";
+  if (state.quiesce === 0) return "has not taken the signal";
+  const tasks = threadCount(pid);
+  if (state.parked !== state.threads) return `${state.parked} of ${state.threads} threads are parked`;
+  if (tasks !== state.threads) return `the kernel counts ${tasks} threads, the runtime ${state.threads}`;
+  return undefined;
+}
+
+function sendSignal(pid: number): void {
+  try {
+    process.kill(pid, QUIESCE_SIGNAL);
+  } catch {
+    // It has ended.
+  }
+}
+
+/** Lets the container's processes go on. */
+export function resume(initPid: number): void {
+  for (const pid of processesOf(initPid)) clearQuiesce(pid);
+}
+
+/** Parks all threads of the container and answers its processes; throws, with everything running again, if it cannot. */
+export async function quiesce(initPid: number, timeoutMs: number): Promise<number[]> {
+  const deadline = performance.now() + timeoutMs;
+  const signalledAt = new Map<number, number>();
+  let before = "";
+  for (;;) {
+    const pids = processesOf(initPid);
+    const waiting: string[] = [];
+    for (const pid of pids) {
+      const reason = obstacle(pid);
+      if (reason === undefined) continue;
+      // Who ends meanwhile is not waited for.
+      if (threadCount(pid) > 0) waiting.push(`${describeProcess(pid)}: ${reason}`);
+      // An execve forgets the request, so it is repeated until it is seen.
+      const last = signalledAt.get(pid);
+      const seen = readParkState(pid)?.quiesce === 1;
+      if (!seen && (last === undefined || performance.now() - last > RESEND_MS)) {
+        sendSignal(pid);
+        signalledAt.set(pid, performance.now());
+      }
+    }
+    // A fork may have happened between the scan and the parking: a second scan must find the same processes.
+    const now = pids.join(" ");
+    if (waiting.length === 0 && pids.length > 0 && now === before) return pids;
+    before = waiting.length === 0 ? now : "";
+    if (performance.now() > deadline) {
+      resume(initPid);
+      throw new HostError(
+        "quiesce-timeout",
+        `the container's threads did not reach a safepoint in ${timeoutMs} ms`,
+        waiting.join("\n"),
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
