@@ -5,9 +5,10 @@
 // operands tell which is meant, and the row made here asks them.
 
 import { assert } from "../base/index.ts";
+import { INTEGER_ROWS } from "./integer.ts";
 import type { Row, Semantic } from "./vocabulary.ts";
 
-const FAMILIES: readonly (readonly Row[])[] = [];
+const FAMILIES: readonly (readonly Row[])[] = [INTEGER_ROWS];
 
 const SHARED_NAMES: readonly string[] = ["Movsd", "Cmpsd"];
 

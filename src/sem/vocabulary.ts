@@ -9,6 +9,7 @@
 /** Pure integer and floating-point operations. `w(v)` is a value's width; binary operations want equal widths. */
 export interface Ops<V> {
   w(value: V): number;
+  /** A constant, taken modulo 2^width: negative numbers are all right. */
   int(width: number, value: number | bigint): V;
   /** The unsigned value if this binding knows it now (an immediate in the translator), so that a semantic can be shorter. */
   constantOf(value: V): bigint | undefined;
