@@ -9,6 +9,7 @@ export {
   type RequestOptions,
   textAt,
 } from "./docker.ts";
+export { DirectoryImages, writeChanged } from "./image-directory.ts";
 export { type LocalOptions, localShell } from "./local.ts";
 export {
   type CommandLine,

@@ -1,0 +1,1 @@
+export { RuncArguments } from "./arguments.ts";

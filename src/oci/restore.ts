@@ -1,0 +1,39 @@
+// `restore`: an image set in home form is recoded beside itself, the bundle gets our mount, and the wrapped runtime
+// restores the recoded set. The set that the engine gave is not touched. A set of this machine's own architecture is
+// the wrapped runtime's business alone.
+
+import { rmSync } from "node:fs";
+import { resolve } from "node:path";
+import { InputError } from "../base/index.ts";
+import { DirectoryImages, writeChanged } from "../host/index.ts";
+import type { RuncArguments } from "./arguments.ts";
+import { addNodeMount, readBundle, writeBundle } from "./bundle.ts";
+import { nodeDirectory } from "./node.ts";
+import type { Recoder } from "./recoder.ts";
+import { runWrapped } from "./wrapped.ts";
+
+/** Runs `restore`; answers the exit status. */
+export function restore(args: RuncArguments, recoder: Recoder): number {
+  const imagePath = resolve(args.option("image-path") ?? "checkpoint");
+  const bundle = resolve(args.option("bundle", "b") ?? ".");
+  const images = new DirectoryImages(imagePath);
+  const work = `${imagePath}.translated-${process.pid}`;
+  try {
+    if (recoder.formOf(images) !== "home") return runWrapped(args.words);
+    if (args.has("lazy-pages"))
+      throw new InputError(
+        "lazy-pages-unsupported",
+        "lazy restore of translated containers is not supported",
+        imagePath,
+      );
+    const node = nodeDirectory();
+    const specification = readBundle(bundle);
+    writeChanged(images, recoder.toForeign(images, node), work);
+    addNodeMount(specification, node);
+    writeBundle(bundle, specification);
+    return runWrapped(args.withOption("image-path", work));
+  } finally {
+    images.close();
+    rmSync(work, { recursive: true, force: true });
+  }
+}
