@@ -1,0 +1,308 @@
+// Finds the code of a file. Roots are what the file says about itself (entry, symbols, unwind ranges, relocations,
+// initialisers); from there on control flow, addresses taken and jump tables are followed until nothing new appears.
+// Numbers that merely look like code addresses come last and must prove themselves by decoding sensibly. Nothing relies on
+// completeness: what is missed is interpreted.
+
+import {
+  type DynamicInfo,
+  type ElfFile,
+  executableSegments,
+  type FrameRange,
+  loadSegments,
+  PF,
+  R_X86_64,
+  readDynamic,
+  readFrames,
+  readStaticSymbols,
+} from "../elf/index.ts";
+import { FLOW, type Instruction, mnemonicNumber } from "../x86/index.ts";
+import { CodeMap, type CodeSegment, MARK } from "./code-map.ts";
+import { findJumpTable } from "./jump-table.ts";
+
+const LEA = mnemonicNumber("Lea");
+/** How many instructions before an indirect jump are looked at. */
+const TRAIL_LENGTH = 48;
+/** How many instructions a doubtful root must decode to. */
+const TRIAL_LENGTH = 24;
+/** Instructions that user code does not contain: a doubtful root that meets one is data. */
+const SUSPICIOUS = new Set(
+  ["In", "Out", "Insb", "Insd", "Outsb", "Outsd", "Hlt", "Cli", "Sti", "Iretd", "Retf", "Lgdt", "Into", "Salc"].map(
+    mnemonicNumber,
+  ),
+);
+
+export interface Discovery {
+  readonly map: CodeMap;
+  readonly frames: readonly FrameRange[];
+  readonly dynamic: DynamicInfo;
+}
+
+class Explorer {
+  readonly map: CodeMap;
+  readonly #elf: ElfFile;
+  readonly #frames: readonly FrameRange[];
+  readonly #queue: number[] = [];
+  readonly #doubtful: number[] = [];
+  readonly #seenDoubtful = new Set<number>();
+  /** For each branch target, one branch that leads there: lets a trail go on backwards. */
+  readonly #sources = new Map<number, number>();
+
+  constructor(elf: ElfFile, frames: readonly FrameRange[]) {
+    this.#elf = elf;
+    this.#frames = frames;
+    this.map = new CodeMap(executableSegments(elf), elf.isRelocatable);
+  }
+
+  /** Adds a root that is surely code. */
+  root(pc: number, marks: number): void {
+    if (!this.map.segmentOf(pc)) return;
+    this.map.mark(pc, marks | MARK.leader);
+    this.#queue.push(pc);
+  }
+
+  /** Adds an address that may be code. */
+  doubtful(pc: number): void {
+    if (this.#seenDoubtful.has(pc) || !this.map.segmentOf(pc)) return;
+    this.#seenDoubtful.add(pc);
+    this.#doubtful.push(pc);
+  }
+
+  run(): void {
+    while (this.#queue.length > 0 || this.#doubtful.length > 0) {
+      const pc = this.#queue.pop();
+      if (pc !== undefined) {
+        this.#explore(pc);
+        continue;
+      }
+      const candidate = this.#doubtful.pop()!;
+      if (this.isPlausible(candidate)) this.root(candidate, MARK.addressTaken);
+    }
+  }
+
+  /** Whether the bytes at `pc` decode like a program's code and do not contradict what is known. */
+  isPlausible(pc: number): boolean {
+    const { map } = this;
+    if (map.isInstruction(pc)) return true;
+    if (map.isInsideInstruction(pc)) return false;
+    const segment = map.segmentOf(pc)!;
+    for (let n = 0, at = pc; n < TRIAL_LENGTH; n++) {
+      if (map.isInstruction(at)) return true;
+      const length = segment.scanner.decode(at);
+      if (length === 0 || SUSPICIOUS.has(segment.scanner.mnemonic)) return false;
+      // Zero bytes decode as `add [rax], al`: padding or data, not code.
+      if (length === 2 && segment.bytes[at - segment.start] === 0 && segment.bytes[at + 1 - segment.start] === 0) {
+        return false;
+      }
+      const flow = segment.scanner.flow;
+      if (flow === FLOW.branch || flow === FLOW.jump || flow === FLOW.call) {
+        if (!map.segmentOf(segment.scanner.target)) return false;
+      }
+      if (flow === FLOW.ret || flow === FLOW.jump || flow === FLOW.indirectJump || flow === FLOW.stop) return true;
+      at += length;
+      if (at >= segment.end) return false;
+    }
+    return true;
+  }
+
+  #explore(start: number): void {
+    const { map } = this;
+    const segment = map.segmentOf(start)!;
+    const trail: number[] = [];
+    for (let pc = start; pc < segment.end; ) {
+      if (map.isInstruction(pc)) {
+        map.mark(pc, MARK.leader);
+        return;
+      }
+      const length = segment.scanner.decode(pc);
+      if (length === 0) return;
+      const flow = map.add(segment, pc, length);
+      trail.push(pc);
+      this.#noteAddresses(segment);
+      const next = pc + length;
+      switch (flow) {
+        case FLOW.branch:
+          this.#follow(pc, segment.scanner.target, MARK.leader);
+          map.mark(next, MARK.leader);
+          break;
+        case FLOW.jump:
+          this.#follow(pc, segment.scanner.target, MARK.leader);
+          return;
+        case FLOW.call:
+          this.#follow(pc, segment.scanner.target, MARK.leader | MARK.function);
+          map.mark(next, MARK.leader | MARK.returnPoint);
+          break;
+        case FLOW.indirectCall:
+          map.mark(next, MARK.leader | MARK.returnPoint);
+          break;
+        case FLOW.syscall:
+          map.mark(pc, MARK.leader | MARK.entry);
+          map.mark(next, MARK.leader | MARK.entry);
+          break;
+        case FLOW.repeat:
+          map.mark(pc, MARK.leader);
+          map.mark(next, MARK.leader);
+          break;
+        case FLOW.indirectJump:
+          this.#followIndirect(segment, pc, trail);
+          return;
+        case FLOW.ret:
+        case FLOW.stop:
+          return;
+        default:
+          break;
+      }
+      pc = next;
+    }
+  }
+
+  #follow(from: number, target: number, marks: number): void {
+    this.map.targets.set(from, target);
+    if (!this.#sources.has(target)) this.#sources.set(target, from);
+    if (!this.map.isInstruction(target)) this.root(target, marks);
+    else this.map.mark(target, marks);
+  }
+
+  #noteAddresses(segment: CodeSegment): void {
+    const { scanner } = segment;
+    const fixed = scanner.fixedAddress;
+    // lea is exact in position-independent code, where no other number is an address.
+    if (fixed > 0 && scanner.mnemonic === LEA && this.map.segmentOf(fixed)) this.#addressTaken(fixed);
+    if (!this.map.isRelocatable) {
+      const immediate = scanner.wideImmediate;
+      if (immediate > 0 && this.map.segmentOf(immediate)) this.doubtful(immediate);
+    }
+  }
+
+  #addressTaken(pc: number): void {
+    this.doubtful(pc);
+    if (this.map.isInstruction(pc)) this.map.mark(pc, MARK.leader | MARK.addressTaken);
+  }
+
+  #followIndirect(segment: CodeSegment, pc: number, trail: readonly number[]): void {
+    segment.scanner.decode(pc);
+    const jump = segment.scanner.instruction();
+    const isSlot = segment.scanner.fixedAddress >= 0;
+    if (isSlot) {
+      this.map.slotJumps.add(pc);
+      return;
+    }
+    const table = findJumpTable(this.#elf, this.map, this.#records(trail, jump), this.#frameOf(pc));
+    if (!table) return;
+    this.map.tables.set(pc, table);
+    for (const target of table.targets) this.root(target, MARK.leader);
+  }
+
+  /** The last instructions of the trail, continued backwards over one branch that leads to its start. */
+  #records(trail: readonly number[], jump: Instruction): Instruction[] {
+    const pcs = trail.slice(0, -1);
+    const source = this.#sources.get(trail[0]!);
+    if (pcs.length < TRAIL_LENGTH && source !== undefined) pcs.unshift(...this.#before(source), source);
+    else if (pcs.length < TRAIL_LENGTH) pcs.unshift(...this.#before(trail[0]!));
+    const records = pcs.slice(-TRAIL_LENGTH).map((pc) => {
+      const { scanner } = this.map.segmentOf(pc)!;
+      scanner.decode(pc);
+      return scanner.instruction();
+    });
+    return [...records, jump];
+  }
+
+  /** Known instructions that fall through one into the next up to `pc`. */
+  #before(pc: number): number[] {
+    const segment = this.map.segmentOf(pc)!;
+    const found: number[] = [];
+    for (let at = pc; found.length < TRAIL_LENGTH; ) {
+      let previous = -1;
+      for (let back = 1; back <= 15 && at - back >= segment.start; back++) {
+        const flow = segment.flows[at - back - segment.start]!;
+        if (segment.lengths[at - back - segment.start] === back && (flow === FLOW.next || flow === FLOW.branch)) {
+          previous = at - back;
+          break;
+        }
+      }
+      if (previous < 0) break;
+      found.unshift(previous);
+      at = previous;
+    }
+    return found;
+  }
+
+  #frameOf(pc: number): FrameRange | null {
+    let [low, high] = [0, this.#frames.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#frames[middle]!.start <= pc) low = middle + 1;
+      else high = middle;
+    }
+    const frame = this.#frames[low - 1];
+    return frame && pc < frame.end ? frame : null;
+  }
+}
+
+function addRoots(explorer: Explorer, elf: ElfFile, dynamic: DynamicInfo, frames: readonly FrameRange[]): void {
+  const entry = MARK.function | MARK.addressTaken;
+  explorer.root(elf.entry, entry);
+  for (const pc of dynamic.initialisers) explorer.root(pc, entry);
+  for (const symbol of [...dynamic.symbols, ...readStaticSymbols(elf)]) {
+    if (symbol.isDefined && (symbol.type === 2 || symbol.type === 10)) explorer.root(symbol.vaddr, entry);
+  }
+  for (const frame of frames) {
+    explorer.root(frame.start, entry);
+    for (const pad of frame.landingPads) explorer.root(pad, MARK.addressTaken);
+  }
+  for (const { type, addend } of dynamic.relocations) {
+    if (type === R_X86_64.irelative) explorer.root(addend, entry);
+    if (type === R_X86_64.relative || type === R_X86_64.absolute64) explorer.doubtful(addend);
+  }
+}
+
+/** Words in data that are equal to code addresses, in executables that are loaded where they were linked. */
+function addDataWords(explorer: Explorer, elf: ElfFile): void {
+  for (const segment of loadSegments(elf)) {
+    if ((segment.flags & PF.execute) !== 0) continue;
+    const first = (segment.offset + 7) & ~7;
+    for (let at = first; at + 8 <= segment.offset + segment.fileSize; at += 8) {
+      const value = elf.cursor.word(at, "data");
+      if (explorer.map.segmentOf(value)) explorer.doubtful(value);
+    }
+  }
+}
+
+/** Code that nothing refers to but that unwind tables cover, or that follows a function after its padding. */
+function addGaps(explorer: Explorer, frames: readonly FrameRange[]): void {
+  const { map } = explorer;
+  for (const segment of map.segments) {
+    let covered = 0;
+    for (let offset = 0; offset < segment.bytes.length; offset++) {
+      covered = Math.max(covered, offset + segment.lengths[offset]!);
+      if (covered > offset || segment.lengths[offset] !== 0) continue;
+      if (isPadding(segment, offset)) continue;
+      const isAligned = (offset & 15) === 0 || segment.lengths[offset - 1] !== 0;
+      if (isAligned || frames.length > 0) explorer.doubtful(segment.start + offset);
+      // The rest of the gap is looked at only if this place is code.
+      while (offset + 1 < segment.bytes.length && segment.lengths[offset + 1] === 0 && ((offset + 1) & 15) !== 0)
+        offset++;
+    }
+  }
+}
+
+/** int3, zero bytes and the nops that assemblers align with. */
+function isPadding(segment: CodeSegment, offset: number): boolean {
+  const byte = segment.bytes[offset]!;
+  if (byte === 0xcc || byte === 0 || byte === 0x90) return true;
+  const next = segment.bytes[offset + 1];
+  return byte === 0x66 || (byte === 0x0f && next === 0x1f) || (byte === 0x2e && next === 0x0f);
+}
+
+/** Finds the code of `elf`. */
+export function discover(elf: ElfFile): Discovery {
+  const dynamic = readDynamic(elf);
+  const frames = readFrames(elf);
+  const explorer = new Explorer(elf, frames);
+  addRoots(explorer, elf, dynamic, frames);
+  explorer.run();
+  if (!elf.isRelocatable) addDataWords(explorer, elf);
+  explorer.run();
+  addGaps(explorer, frames);
+  explorer.run();
+  return { map: explorer.map, frames, dynamic };
+}
