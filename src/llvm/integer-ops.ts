@@ -26,6 +26,10 @@ export class IrIntegerOps {
     return IrValue.constant(width, BigInt(value));
   }
 
+  constantOf(value: IrValue): bigint | undefined {
+    return value.constant;
+  }
+
   add(a: IrValue, b: IrValue): IrValue {
     if (a.constant === 0n) return b;
     if (b.constant === 0n) return a;

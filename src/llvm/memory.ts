@@ -55,6 +55,38 @@ export class IrMemory {
     this.#fn.effect(`store ${this.#fn.typed(value, type)}, ptr ${this.pointer(addr)}, align 1, !tbaa ${TBAA.mem}`);
   }
 
+  /** Loads where the condition is 1; else gives 0 and touches nothing. */
+  loadIf(condition: IrValue, width: number, addr: IrValue): IrValue {
+    const fn = this.#fn;
+    if (condition.constant !== undefined) {
+      return condition.constant === 1n ? this.load(width, addr) : this.#ops.int(width, 0);
+    }
+    const type = memoryType(width);
+    const [then, join] = [fn.newLabel("load"), fn.newLabel("loaded")];
+    const start = fn.label;
+    fn.branch(condition, then, join);
+    fn.begin(then);
+    const value = fn.text(this.load(width, addr), type);
+    const end = fn.label;
+    fn.jump(join);
+    fn.begin(join);
+    const zero = type.startsWith("<") ? "zeroinitializer" : "0";
+    return fn.value(width, type, `phi ${type} [ ${zero}, %${start} ], [ ${value}, %${end} ]`);
+  }
+
+  /** Stores where the condition is 1; else touches nothing. */
+  storeIf(condition: IrValue, addr: IrValue, value: IrValue): void {
+    const fn = this.#fn;
+    if (condition.constant === 0n) return;
+    if (condition.constant === 1n) return this.store(addr, value);
+    const [then, join] = [fn.newLabel("store"), fn.newLabel("stored")];
+    fn.branch(condition, then, join);
+    fn.begin(then);
+    this.store(addr, value);
+    fn.jump(join);
+    fn.begin(join);
+  }
+
   fence(kind: "full" | "load" | "store"): void {
     this.#fn.effect(`fence ${kind === "full" ? "seq_cst" : kind === "load" ? "acquire" : "release"}`);
   }
