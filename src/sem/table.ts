@@ -6,9 +6,10 @@
 
 import { assert } from "../base/index.ts";
 import { INTEGER_ROWS } from "./integer.ts";
+import { SIMD_ROWS } from "./simd-rows.ts";
 import type { Row, Semantic } from "./vocabulary.ts";
 
-const FAMILIES: readonly (readonly Row[])[] = [INTEGER_ROWS];
+const FAMILIES: readonly (readonly Row[])[] = [INTEGER_ROWS, SIMD_ROWS];
 
 const SHARED_NAMES: readonly string[] = ["Movsd", "Cmpsd"];
 

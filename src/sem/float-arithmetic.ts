@@ -1,0 +1,252 @@
+// Packed and scalar floating-point arithmetic, fused multiply-add, horizontal and dot-product forms, approximations.
+// Rounding, denormals and NaNs are the vocabulary's (Ops.fp); what MXCSR's sticky exception flags would become is not
+// computed, and unmasked exceptions do not trap: every row that could raise one says so.
+
+import { partial } from "./rows.ts";
+import {
+  type Binary,
+  every,
+  firstSource,
+  laneSource,
+  low,
+  perBlock,
+  range,
+  result,
+  scalar,
+  scalarResult,
+  shuffleBlocks,
+  source,
+  type Unary,
+} from "./simd-operands.ts";
+import type { FpOp, Row, Sem, Semantic } from "./vocabulary.ts";
+
+export const NO_EXCEPTIONS = "sets no exception flags in MXCSR and does not trap on unmasked exceptions";
+
+/** A floating-point row: right but for exceptions. */
+export const float = (name: string, semantic: Semantic, reason = NO_EXCEPTIONS): Row => partial(name, semantic, reason);
+
+/** Both the legacy and the V-prefixed name. */
+export const bothFloat = (name: string, semantic: Semantic): Row[] => [
+  float(name, semantic),
+  float(`V${name.toLowerCase()}`, semantic),
+];
+
+export type FloatBits = 32 | 64;
+export const FLOATS: readonly (readonly [letter: string, bits: FloatBits])[] = [
+  ["s", 32],
+  ["d", 64],
+];
+
+/** Packed dst = f(first, second). */
+export function packed(bits: FloatBits, compute: Binary): Semantic {
+  return (s, insn) => {
+    const first = firstSource(insn);
+    const b = laneSource(s, insn, first + 1, bits);
+    result(s, insn, bits, compute(s, insn.read(first), b));
+  };
+}
+
+/** Scalar dst = f(first, second) in the low lane; the rest comes from the first source. */
+export function single(bits: FloatBits, compute: Binary): Semantic {
+  return (s, insn) => {
+    const first = firstSource(insn);
+    const b = scalar(s, insn, first + 1, bits);
+    scalarResult(s, insn, compute(s, low(s, insn.read(first), bits), b));
+  };
+}
+
+/** Packed dst = f(source). */
+export function packedUnary(bits: FloatBits, compute: Unary): Semantic {
+  return (s, insn) => result(s, insn, bits, compute(s, laneSource(s, insn, 1, bits)));
+}
+
+/** Scalar dst = f(last source). */
+export function singleUnary(bits: FloatBits, compute: Unary): Semantic {
+  return (s, insn) => {
+    const value = scalar(s, insn, firstSource(insn) + 1, bits);
+    scalarResult(s, insn, compute(s, value));
+  };
+}
+
+/** addps addpd addss addsd and their V forms. */
+function arithmetic(name: string, op: FpOp): Row[] {
+  return FLOATS.flatMap(([letter, bits]) => {
+    const compute: Binary = (s, a, b) => s.fp(op, bits, a, b);
+    return [
+      ...bothFloat(`${name}p${letter}`, packed(bits, compute)),
+      ...bothFloat(`${name}s${letter}`, single(bits, compute)),
+    ];
+  });
+}
+
+/** Horizontal operations: neighbours of the first source, then of the second, in each block. */
+function horizontal(op: FpOp, bits: FloatBits): Semantic {
+  return (s, insn) => {
+    const first = firstSource(insn);
+    const b = source(s, insn, first + 1);
+    const a = insn.read(first);
+    const even = range(128 / bits, (lane) => lane * 2);
+    const left = shuffleBlocks(s, bits, a, b, even);
+    const right = shuffleBlocks(
+      s,
+      bits,
+      a,
+      b,
+      even.map((lane) => lane + 1),
+    );
+    insn.write(0, s.fp(op, bits, left, right));
+  };
+}
+
+/** addsub: even lanes are subtracted, odd ones added. */
+function addSubtract(bits: FloatBits): Semantic {
+  return packed(bits, (s, a, b) => {
+    const lanes = s.w(a) / bits;
+    const odd = s.int(lanes, BigInt(`0x${"a".repeat(Math.ceil(lanes / 4))}`));
+    return s.blend(bits, odd, s.fp("add", bits, a, b), s.fp("sub", bits, a, b));
+  });
+}
+
+/** dpps, dppd: products selected by the immediate's upper half, their sum written where its lower half says, else 0. */
+function dotProduct(bits: FloatBits): Semantic {
+  return (s, insn) => {
+    const first = firstSource(insn);
+    const b = source(s, insn, first + 1);
+    const immediate = insn.immediate(first + 2, 8);
+    const lanes = 128 / bits;
+    const value = perBlock(s, [insn.read(first), b], ([aBlock, bBlock]) => {
+      const zero = s.int(128, 0);
+      const products = s.fp("mul", bits, aBlock!, bBlock!);
+      let sums = s.blend(bits, s.bits(immediate, 4, lanes), products, zero);
+      const neighbours =
+        lanes === 2
+          ? [[1, 0]]
+          : [
+              [1, 0, 3, 2],
+              [2, 3, 0, 1],
+            ];
+      for (const order of neighbours) {
+        // The sum of a pair has the lower lane first, whichever lane it is for: both lanes are made from the lower one's.
+        const step = order[0]!;
+        const lower = range(lanes, (lane) => lane & ~step);
+        const left = s.shuffle(bits, sums, sums, lower);
+        const right = s.shuffle(
+          bits,
+          sums,
+          sums,
+          lower.map((lane) => lane | step),
+        );
+        sums = s.fp("add", bits, left, right);
+      }
+      return s.blend(bits, s.bits(immediate, 0, lanes), sums, zero);
+    });
+    insn.write(0, value);
+  };
+}
+
+/** Flips the sign of the selected lanes, NaNs excepted: an operand that is NaN is returned as it is. */
+function negate<V>(s: Sem<V>, bits: FloatBits, a: V, lanes: "all" | "even" | "odd" = "all"): V {
+  const width = s.w(a);
+  const isNumber = s.fcmp("ord", bits, a, a);
+  const signs = every(s, width, bits, 1n << BigInt(bits - 1));
+  const pair = bits * 2;
+  const ones = (1n << BigInt(bits)) - 1n;
+  const chosen =
+    lanes === "all" ? signs : s.and(signs, every(s, width, pair, lanes === "even" ? ones : ones << BigInt(bits)));
+  return s.xor(a, s.and(chosen, isNumber));
+}
+
+interface Fused {
+  readonly name: string;
+  /** Whether the product, and which lanes of the addend, are negated. */
+  readonly product: boolean;
+  readonly addend: "none" | "all" | "even" | "odd";
+}
+
+const FUSED: readonly Fused[] = [
+  { name: "Vfmadd", product: false, addend: "none" },
+  { name: "Vfmsub", product: false, addend: "all" },
+  { name: "Vfnmadd", product: true, addend: "none" },
+  { name: "Vfnmsub", product: true, addend: "all" },
+  { name: "Vfmaddsub", product: false, addend: "even" },
+  { name: "Vfmsubadd", product: false, addend: "odd" },
+];
+
+/** Operand numbers of the factors and of the addend: 132 is op0 * op2 + op1, and so on. */
+const ORDERS = { "132": [0, 2, 1], "213": [1, 0, 2], "231": [1, 2, 0] } as const;
+
+function fusedCompute<V>(s: Sem<V>, fused: Fused, bits: FloatBits, a: V, b: V, c: V): V {
+  const factor = fused.product ? negate(s, bits, a) : a;
+  const addend = fused.addend === "none" ? c : negate(s, bits, c, fused.addend);
+  return s.fma(bits, factor, b, addend);
+}
+
+function fusedRows(fused: Fused): Row[] {
+  return Object.entries(ORDERS).flatMap(([order, operands]) =>
+    FLOATS.flatMap(([letter, bits]) => {
+      const all: Semantic = (s, insn) => {
+        const memory = laneSource(s, insn, 2, bits);
+        const [a, b, c] = operands.map((operand) => (operand === 2 ? memory : insn.read(operand)));
+        result(s, insn, bits, fusedCompute(s, fused, bits, a!, b!, c!));
+      };
+      const one: Semantic = (s, insn) => {
+        const memory = scalar(s, insn, 2, bits);
+        const [a, b, c] = operands.map((operand) => (operand === 2 ? memory : low(s, insn.read(operand), bits)));
+        scalarResult(s, insn, fusedCompute(s, fused, bits, a!, b!, c!), 0);
+      };
+      const rows = [float(`${fused.name}${order}p${letter}`, all)];
+      const hasScalar = fused.addend === "none" || fused.addend === "all";
+      return hasScalar ? [...rows, float(`${fused.name}${order}s${letter}`, one)] : rows;
+    }),
+  );
+}
+
+/** 1 / a, or 1 / sqrt(a): the correctly rounded value. */
+function reciprocal(bits: FloatBits, root: boolean): Unary {
+  const one = bits === 32 ? 0x3f80_0000n : 0x3ff0_0000_0000_0000n;
+  return (s, a) => s.fp("div", bits, every(s, s.w(a), bits, one), root ? s.fsqrt(bits, a) : a);
+}
+
+const APPROXIMATION = "gives the correctly rounded value where CPUs give an approximation that differs among makers";
+
+function approximations(): Row[] {
+  return [false, true].flatMap((root) => {
+    const name = root ? "rsqrt" : "rcp";
+    const legacy = root ? "Rsqrt" : "Rcp";
+    return [
+      float(`${legacy}ps`, packedUnary(32, reciprocal(32, root)), APPROXIMATION),
+      float(`${legacy}ss`, singleUnary(32, reciprocal(32, root)), APPROXIMATION),
+      float(`V${name}ps`, packedUnary(32, reciprocal(32, root)), APPROXIMATION),
+      float(`V${name}ss`, singleUnary(32, reciprocal(32, root)), APPROXIMATION),
+      ...FLOATS.flatMap(([letter, bits]) => [
+        float(`V${name}14p${letter}`, packedUnary(bits, reciprocal(bits, root)), APPROXIMATION),
+        float(`V${name}14s${letter}`, singleUnary(bits, reciprocal(bits, root)), APPROXIMATION),
+      ]),
+    ];
+  });
+}
+
+export const FLOAT_ARITHMETIC: readonly Row[] = [
+  ...arithmetic("Add", "add"),
+  ...arithmetic("Sub", "sub"),
+  ...arithmetic("Mul", "mul"),
+  ...arithmetic("Div", "div"),
+  ...arithmetic("Min", "min"),
+  ...arithmetic("Max", "max"),
+  ...FLOATS.flatMap(([letter, bits]) => [
+    ...bothFloat(
+      `Sqrtp${letter}`,
+      packedUnary(bits, (s, a) => s.fsqrt(bits, a)),
+    ),
+    ...bothFloat(
+      `Sqrts${letter}`,
+      singleUnary(bits, (s, a) => s.fsqrt(bits, a)),
+    ),
+    ...bothFloat(`Haddp${letter}`, horizontal("add", bits)),
+    ...bothFloat(`Hsubp${letter}`, horizontal("sub", bits)),
+    ...bothFloat(`Addsubp${letter}`, addSubtract(bits)),
+    ...bothFloat(`Dpp${letter}`, dotProduct(bits)),
+  ]),
+  ...FUSED.flatMap(fusedRows),
+  ...approximations(),
+];
