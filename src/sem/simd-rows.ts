@@ -6,10 +6,13 @@ import { EVEX_MASK } from "./evex-mask.ts";
 import { FLOAT_ARITHMETIC } from "./float-arithmetic.ts";
 import { FLOAT_COMPARE } from "./float-compare.ts";
 import { FLOAT_CONVERT } from "./float-convert.ts";
+import { SIMD_CRYPTO } from "./simd-crypto.ts";
+import { SIMD_GATHER } from "./simd-gather.ts";
 import { SIMD_INTEGER } from "./simd-integer.ts";
 import { SIMD_MOVES } from "./simd-moves.ts";
 import { SIMD_SHIFT } from "./simd-shift.ts";
 import { SIMD_SHUFFLE } from "./simd-shuffle.ts";
+import { SIMD_STRING } from "./simd-string.ts";
 import type { Row } from "./vocabulary.ts";
 
 export const SIMD_ROWS: readonly Row[] = [
@@ -17,6 +20,9 @@ export const SIMD_ROWS: readonly Row[] = [
   ...SIMD_INTEGER,
   ...SIMD_SHIFT,
   ...SIMD_SHUFFLE,
+  ...SIMD_STRING,
+  ...SIMD_GATHER,
+  ...SIMD_CRYPTO,
   ...EVEX_MASK,
   ...EVEX_COMPARE,
   ...EVEX_LANES,
