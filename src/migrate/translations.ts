@@ -1,0 +1,86 @@
+// Translations that a container needs on a foreign node: one for each x86-64 ELF file that its processes have mapped as
+// code. Code of other files (programs started later) goes through the node's interpreter until it has one.
+
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { cacheDirectory, exists, listAt, sha256OfFile } from "../host/index.ts";
+import type { Container } from "./container.ts";
+import type { MigrationNode } from "./node.ts";
+
+/** Makes the translation of an ELF file on this machine; answers its path, whose name is its code key. */
+export type Translate = (path: string) => Promise<string>;
+
+interface MappedFile {
+  readonly pid: number;
+  /** Path as processes of the container see it. */
+  readonly path: string;
+}
+
+const MAPS = 'for pid; do echo "= $pid"; cat "/proc/$pid/maps" 2>/dev/null; done; :';
+
+/** Files that the container's processes have mapped as code, by device and inode. */
+export async function mappedCode(node: MigrationNode, container: Container): Promise<MappedFile[]> {
+  const top = await node.docker.call("GET", `/containers/${container.id}/top?ps_args=-eo%20pid`);
+  const pids = listAt(top, "Processes").map((row) => String(listAt(row)[0] ?? ""));
+  const { stdout } = await node.shell.runChecked("sh", ["-c", MAPS, "sh", ...pids.filter((pid) => /^\d+$/.test(pid))]);
+  const files = new Map<string, MappedFile>();
+  let pid = 0;
+  for (const line of stdout.split("\n")) {
+    if (line.startsWith("= ")) pid = Number(line.slice(2));
+    const [, mode, device, inode, path] = /^\S+ (\S+) \S+ (\S+) (\d+) +(\/.*)$/.exec(line) ?? [];
+    if (mode?.[2] !== "x" || path === undefined || path.endsWith(" (deleted)")) continue;
+    files.set(`${device} ${inode}`, { pid, path });
+  }
+  return [...files.values()];
+}
+
+const IS_ELF = 'head -c 20 "$1" | od -An -tx1 | tr -d " \\n"';
+
+/** True for the first 20 bytes, in hexadecimal, of an x86-64 ELF file. */
+export function isHomeElf(head: string): boolean {
+  return head.startsWith("7f454c4602") && head.slice(36, 40) === "3e00";
+}
+
+/** Brings a file of the node here, kept by its digest. */
+async function fetchFile(node: MigrationNode, path: string): Promise<string> {
+  const digest = (await node.shell.runChecked("sha256sum", ["--", path])).stdout
+    .split(/[\s\\]+/)
+    .find((w) => w !== "")!;
+  const local = join(cacheDirectory(), "executables", digest);
+  if (!(await exists(local))) await node.shell.getFile(path, local);
+  return local;
+}
+
+async function digestThere(node: MigrationNode, path: string): Promise<string> {
+  const result = await node.shell.run("sha256sum", ["--", path]);
+  return result.status === 0 ? result.stdout.slice(0, 64) : "";
+}
+
+export interface StagedTranslation {
+  readonly file: string;
+  readonly translation: string;
+  readonly isCopied: boolean;
+}
+
+/** Makes and copies every translation that the container's mapped code needs on `target`. */
+export async function stageTranslations(
+  source: MigrationNode,
+  target: MigrationNode,
+  container: Container,
+  translate: Translate,
+  onFile: (path: string) => void,
+): Promise<StagedTranslation[]> {
+  const staged: StagedTranslation[] = [];
+  for (const { pid, path } of await mappedCode(source, container)) {
+    const there = `/proc/${pid}/root${path}`;
+    const head = (await source.shell.run("sh", ["-c", IS_ELF, "sh", there])).stdout;
+    if (!isHomeElf(head)) continue;
+    onFile(path);
+    const translation = await translate(await fetchFile(source, there));
+    const destination = `${target.nodeDirectory}/translations/${basename(translation)}`;
+    const isCopied = (await digestThere(target, destination)) !== (await sha256OfFile(translation));
+    if (isCopied) await target.shell.writeFile(destination, await readFile(translation), 0o644);
+    staged.push({ file: path, translation: destination, isCopied });
+  }
+  return staged;
+}
