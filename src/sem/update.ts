@@ -15,6 +15,7 @@ export function updateOperand<V>(sem: Sem<V>, insn: Insn<V>, compute: (old: V) =
   const address = insn.address(0);
   const old = sem.load(insn.width(0), address);
   const seen = sem.atomicCas(address, old, compute(old));
-  sem.againIf(sem.ne(seen, old));
+  const failed = sem.ne(seen, old);
+  if (!sem.rareIf(failed)) sem.againIf(failed);
   return old;
 }

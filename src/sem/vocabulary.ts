@@ -195,11 +195,14 @@ export interface Machine<V> {
   branch(condition: V, target: V): void;
   /** When the condition is 1 the instruction is complete here (string instructions with count 0). */
   skipIf(condition: V): void;
-  /** When the condition is 1 the instruction is executed once more (repeated string instructions, after state is updated). */
+  /**
+   * When the condition is 1 the instruction is executed once more, with the state as it is by now: repeated string instructions, and
+   * compare-and-swap that has failed (where rareIf has not been taken). Else the semantic goes on.
+   */
   againIf(condition: V): void;
   /**
    * Offers to leave the case that `condition` is 1 to the interpreter, since doing it here is long and the case is rare. True: the
-   * binding does (before any effect of the instruction), and the semantic may go on as if the condition were 0. Else false.
+   * binding does (nothing has changed by then), and the semantic may go on as if the condition were 0. Else false.
    */
   rareIf(condition: V): boolean;
   /** Raise x86 exception `vector` (0 #DE, 6 #UD, 13 #GP, …) with state as before the instruction, when the condition is 1. */
@@ -244,7 +247,10 @@ export interface Insn<V> {
   writeIf(condition: V, operand: number, value: V): void;
   /** Immediate operand extended (by the instruction's rule) or cut to `width`. */
   immediate(operand: number, width: number): V;
-  /** Effective address of the memory operand, segment base added, 64 bits. `withoutSegment` for lea. */
+  /**
+   * Effective address of the memory operand, segment base added, 64 bits. `withoutSegment` for lea. From the registers as they are at the
+   * first call: pop has moved rsp by then.
+   */
   address(operand: number, withoutSegment?: boolean): V;
   /** Address of lane `lane` of a vsib memory operand, whose index lanes have `indexBits`. */
   laneAddress(operand: number, lane: number, indexBits: 32 | 64): V;
