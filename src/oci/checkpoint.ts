@@ -13,7 +13,7 @@ import { lockNetwork } from "./network-lock.ts";
 import { quiesceTimeoutMs, wrappedRuntime } from "./node.ts";
 import { processState } from "./processes.ts";
 import { quiesce, resume } from "./quiesce.ts";
-import type { Recoder } from "./recoder.ts";
+import { recodeToHome } from "./recoder.ts";
 import { containerState, runWrapped } from "./wrapped.ts";
 
 const END_TIMEOUT_MS = 20_000;
@@ -46,7 +46,7 @@ function refuseUnsupported(args: RuncArguments, imagePath: string): void {
 }
 
 /** Dumps the parked container and puts its home form into `imagePath`. */
-function dumpHome(args: RuncArguments, recoder: Recoder, imagePath: string): number {
+function dumpHome(args: RuncArguments, imagePath: string): number {
   const dump = `${imagePath}.translated-${process.pid}`;
   const home = `${imagePath}.home-${process.pid}`;
   try {
@@ -60,7 +60,7 @@ function dumpHome(args: RuncArguments, recoder: Recoder, imagePath: string): num
     }
     const images = new DirectoryImages(dump);
     try {
-      writeChanged(images, recoder.toHome(images), home);
+      writeChanged(images, recodeToHome(images), home);
     } finally {
       images.close();
     }
@@ -74,7 +74,7 @@ function dumpHome(args: RuncArguments, recoder: Recoder, imagePath: string): num
 }
 
 /** Runs `checkpoint`; answers the exit status. */
-export async function checkpoint(args: RuncArguments, recoder: Recoder): Promise<number> {
+export async function checkpoint(args: RuncArguments): Promise<number> {
   const id = args.operands[0] ?? "";
   const { pid, bundle } = await containerState(args, id);
   if (!hasNodeMount(readBundle(bundle))) return runWrapped(args.words);
@@ -86,7 +86,7 @@ export async function checkpoint(args: RuncArguments, recoder: Recoder): Promise
   let ended = false;
   try {
     if (!goesOn) unlock = await lockNetwork(pid);
-    const status = dumpHome(args, recoder, imagePath);
+    const status = dumpHome(args, imagePath);
     if (status !== 0 || goesOn) return status;
     await endProcesses(args, id, pid);
     ended = true;

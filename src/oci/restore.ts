@@ -6,20 +6,21 @@ import { rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { InputError } from "../base/index.ts";
 import { DirectoryImages, writeChanged } from "../host/index.ts";
+import { formOf } from "../recode/index.ts";
 import type { RuncArguments } from "./arguments.ts";
-import { addNodeMount, readBundle, writeBundle } from "./bundle.ts";
+import { addNodeMount, readBundle, rootOf, writeBundle } from "./bundle.ts";
 import { nodeDirectory } from "./node.ts";
-import type { Recoder } from "./recoder.ts";
+import { recodeToForeign } from "./recoder.ts";
 import { runWrapped } from "./wrapped.ts";
 
 /** Runs `restore`; answers the exit status. */
-export function restore(args: RuncArguments, recoder: Recoder): number {
+export function restore(args: RuncArguments): number {
   const imagePath = resolve(args.option("image-path") ?? "checkpoint");
   const bundle = resolve(args.option("bundle", "b") ?? ".");
   const images = new DirectoryImages(imagePath);
   const work = `${imagePath}.translated-${process.pid}`;
   try {
-    if (recoder.formOf(images) !== "home") return runWrapped(args.words);
+    if (formOf(images) !== "home") return runWrapped(args.words);
     if (args.has("lazy-pages"))
       throw new InputError(
         "lazy-pages-unsupported",
@@ -28,7 +29,7 @@ export function restore(args: RuncArguments, recoder: Recoder): number {
       );
     const node = nodeDirectory();
     const specification = readBundle(bundle);
-    writeChanged(images, recoder.toForeign(images, node), work);
+    writeChanged(images, recodeToForeign(images, rootOf(bundle, specification), node), work);
     addNodeMount(specification, node);
     writeBundle(bundle, specification);
     return runWrapped(args.withOption("image-path", work));
