@@ -1,4 +1,5 @@
 export { cacheDirectory, cached, exists, sha256, sha256OfFile, withLock } from "./cache.ts";
+export { type CriuOptions, criuDump, criuProgram, criuRestore, unpackedCriu } from "./criu.ts";
 export {
   Docker,
   type EngineReply,
