@@ -266,13 +266,6 @@ const NOTHING: readonly Row[] = [
   "Prefetchit0",
   "Prefetchit1",
   "Cldemote",
-  "Bndmk",
-  "Bndcl",
-  "Bndcu",
-  "Bndcn",
-  "Bndmov",
-  "Bndldx",
-  "Bndstx",
 ].map((name) => full(name, system.nothing()));
 
 /** Instructions of the kernel: #GP in a program. */

@@ -1,9 +1,9 @@
-// Every instruction form that a 64-bit user-mode program can contain, as plain data: how its bytes are recognised and what
+// Every instruction form that a 64-bit program can contain, as plain data: how its bytes are recognised and what
 // its operands are. The interpreter's decoder tables are printed from it. iced-x86's own tables are the source; its
 // numbers stay inside this directory.
 //
-// Left out are forms that no x86-64 processor of today executes in user mode: privileged ones, those of other decoder
-// options (other makers' retired extensions), XOP, 3DNow!, MVEX and AMX. They decode as undefined instructions.
+// Privileged forms are there, since a program that executes one gets another exception than for an undefined instruction. Left
+// out are those of other decoder options (other makers' retired extensions), XOP, 3DNow!, MVEX and AMX.
 
 import {
   Code,
@@ -138,6 +138,9 @@ const FIXED: Readonly<Record<string, FormOperand>> = {
   imm64: immediate(64),
   br64_1: { kind: "branch", source: "branch", width: 8, number: 0, extendedWidth: 64 },
   br64_4: { kind: "branch", source: "branch", width: 32, number: 0, extendedWidth: 64 },
+  xbegin_4: { kind: "branch", source: "branch", width: 32, number: 0, extendedWidth: 64 },
+  cr_reg: register("other", 64, "reg"),
+  dr_reg: register("other", 64, "reg"),
   mem_offs: register("memory", 0, "moffs"),
   seg_rSI: register("other", 0, "implicit"),
   es_rDI: register("other", 0, "implicit"),
@@ -208,7 +211,7 @@ function formOf(code: number, info: Info): Form | null {
   const encoding = ENCODINGS[info.encoding];
   const map = MAPS[info.table];
   if (encoding === undefined || map === undefined || !info.isInstruction || !info.mode64 || info.fwait) return null;
-  if (!info.intelDecoder64 || !info.cpl3 || info.mustBeCpl0) return null;
+  if (!info.intelDecoder64) return null;
   if (info.decoderOption !== 0 && !info.isReservedNop) return null;
   const kinds = [info.op0Kind, info.op1Kind, info.op2Kind, info.op3Kind, info.op4Kind].slice(0, info.opCount);
   const names = kinds.map((kind) => OpCodeOperandKind[kind]!);
