@@ -47,7 +47,6 @@ function configurationProblems(container: Container): Finding[] {
     ["IpcMode", "ipc"],
     ["UTSMode", "uts"],
     ["UsernsMode", "user"],
-    ["CgroupnsMode", "cgroup"],
   ] as const) {
     const mode = host(key);
     if (mode === "host" || mode.startsWith("container:"))
@@ -97,7 +96,7 @@ function networkProblems(container: Container): Finding[] {
   return found;
 }
 
-async function targetProblems(container: Container, target: MigrationNode): Promise<Finding[]> {
+async function targetProblems(container: Container, source: MigrationNode, target: MigrationNode): Promise<Finding[]> {
   const found: Finding[] = [];
   if (textAt(target.info, "Driver") !== "overlay2")
     found.push(
@@ -109,6 +108,15 @@ async function targetProblems(container: Container, target: MigrationNode): Prom
         "engine-experimental",
         `the engine of ${target.name} cannot checkpoint`,
         "start dockerd with --experimental",
+      ),
+    );
+  const [ours, theirs] = [textAt(source.info, "CgroupVersion"), textAt(target.info, "CgroupVersion")];
+  if (ours !== theirs)
+    found.push(
+      finding(
+        "cgroup-version",
+        `${source.name} has control groups of version ${ours}, ${target.name} of version ${theirs}`,
+        "a container's mounts differ between the two; run both nodes with the same",
       ),
     );
   if (container.home !== target.architecture && !hasForeignRuntime(target))
@@ -159,7 +167,7 @@ export async function findProblems(
   if (target !== undefined) {
     if (target.name === source.name)
       found.push(finding("same-node", `the container is on ${source.name} already`, "name another node"));
-    else found.push(...(await targetProblems(container, target)));
+    else found.push(...(await targetProblems(container, source, target)));
   }
   return found.map((f) => ({ ...f, place: `container ${container.name} on ${source.name}` }));
 }
