@@ -90,7 +90,17 @@ function memoryOperand(random: Random, form: Form, scaleOfDisplacement: number, 
   const isVsib = form.vsibWidth > 0;
   if (!isVsib && !address32 && random.chance(8)) {
     const aim = { base: -1, index: -1, scale: 1, displacement: 0, vsibWidth: 0, vsibLane: 0, address32 };
-    return { modrmMod: 0, modrmRm: 5, sib: null, displacementBytes: [0, 0, 0, 0], b: 0, x: 0, vPrime: 0, aim, isRip: true };
+    return {
+      modrmMod: 0,
+      modrmRm: 5,
+      sib: null,
+      displacementBytes: [0, 0, 0, 0],
+      b: 0,
+      x: 0,
+      vPrime: 0,
+      aim,
+      isRip: true,
+    };
   }
   const base = random.below(16);
   const hasIndex = isVsib || random.chance(3);
@@ -182,14 +192,17 @@ export function encode(random: Random, form: Form, wantsMemory: boolean): Case {
     if (isEvex) {
       const isMasked = form.mustMask || (form.canMask && random.chance(2));
       const mask = isMasked ? 1 + random.below(7) : 0;
-      const z = isMasked && form.canZero && !(form.operands[0]!.kind === "memory" && shape.isMemory) && random.chance(2);
+      const z =
+        isMasked && form.canZero && !(form.operands[0]!.kind === "memory" && shape.isMemory) && random.chance(2);
       const isZeroing = z && !(shape.isMemory && form.operands[0]!.source === "rm") ? 1 : 0;
       const ll = isRounding && form.canRound ? random.below(4) : isRounding ? 2 : l;
       const vPrime = memory && form.vsibWidth > 0 ? memory.vPrime : vvvv < 0 ? 0 : v >> 4;
       const rPrime = ((reg >> 4) & 1) ^ 1;
       bytes.push(0x62, (rBit << 7) | (xBit << 6) | (bBit << 5) | (rPrime << 4) | form.map);
       bytes.push((w << 7) | ((~v & 15) << 3) | 4 | pp);
-      bytes.push((isZeroing << 7) | (ll << 5) | ((isBroadcast || isRounding ? 1 : 0) << 4) | ((vPrime ^ 1) << 3) | mask);
+      bytes.push(
+        (isZeroing << 7) | (ll << 5) | ((isBroadcast || isRounding ? 1 : 0) << 4) | ((vPrime ^ 1) << 3) | mask,
+      );
     } else if (form.map === 1 && xBit && bBit && w === 0 && random.chance(2)) {
       bytes.push(0xc5, (rBit << 7) | ((~v & 15) << 3) | (l << 2) | pp);
     } else {
@@ -198,7 +211,9 @@ export function encode(random: Random, form: Form, wantsMemory: boolean): Case {
     bytes.push(form.opcode);
   }
   if (form.hasModrm) {
-    bytes.push(memory ? (memory.modrmMod << 6) | ((reg & 7) << 3) | memory.modrmRm : 0xc0 | ((reg & 7) << 3) | (rm & 7));
+    bytes.push(
+      memory ? (memory.modrmMod << 6) | ((reg & 7) << 3) | memory.modrmRm : 0xc0 | ((reg & 7) << 3) | (rm & 7),
+    );
     if (memory?.sib != null) bytes.push(memory.sib);
   }
   patchBase = memory?.isRip ? bytes.length : -1;
@@ -206,7 +221,8 @@ export function encode(random: Random, form: Form, wantsMemory: boolean): Case {
   let hasMoffs = false;
   for (const [i, operand] of form.operands.entries()) {
     if (operand.source === "immediate" || operand.source === "secondImmediate") {
-      for (let n = 0; n < operand.width / 8; n++) bytes.push(random.chance(4) ? random.pick([0, 1, 0x7f, 0x80, 0xff]) : random.below(256));
+      for (let n = 0; n < operand.width / 8; n++)
+        bytes.push(random.chance(4) ? random.pick([0, 1, 0x7f, 0x80, 0xff]) : random.below(256));
     } else if (operand.source === "branch") bytes.push(...littleEndian(random.below(64), operand.width / 8));
     else if (operand.source === "is4") bytes.push((numbers[i]! & 15) << 4);
     else if (operand.source === "moffs") {

@@ -1,0 +1,172 @@
+// Builds the harness and holds the interpreter against the CPU: see README.md.
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { Decoder, DecoderOptions, RflagsBits } from "iced-x86";
+import { buildInterpreter, run, runChecked } from "../../src/host/index.ts";
+import { TABLE } from "../../src/sem/index.ts";
+import { enumerateForms, type Form } from "../../src/x86/index.ts";
+import { type Case, encode, Random } from "./encode.ts";
+
+const here = import.meta.dirname;
+const runtime = resolve(here, "../../runtime");
+
+/** Mnemonics whose results differ from run to run, or that end the harness, by nature. */
+const NOT_COMPARABLE: ReadonlySet<string> = new Set([
+  ...["Syscall", "Sysenter", "Int", "Int1", "Int3", "Into"],
+  ...["Cpuid", "Rdtsc", "Rdtscp", "Rdpmc", "Rdrand", "Rdseed", "Rdpid", "Xgetbv"],
+  ...["Rdfsbase", "Wrfsbase", "Rdgsbase", "Wrgsbase"], // the harness's own thread pointer
+  ...[
+    "Fxsave",
+    "Fxrstor",
+    "Fxsave64",
+    "Fxrstor64",
+    "Xsave",
+    "Xsave64",
+    "Xsavec",
+    "Xsavec64",
+    "Xsaveopt",
+    "Xsaveopt64",
+    "Xrstor",
+    "Xrstor64",
+  ],
+  ...["Fnsave", "Frstor", "Fnstenv", "Fldenv"], // x87 instruction pointers, which signal frames do not carry here
+  ...["Popf", "Popfq", "Popfw", "Pushf", "Pushfq", "Pushfw"], // trap and other flags of the frame
+  ...["Retf", "Iret", "Iretq", "Iretd"],
+  ...["Xbegin", "Xabort", "Xend", "Xtest", "Umonitor", "Umwait", "Tpause", "Monitorx", "Mwaitx"],
+]);
+
+export interface Options {
+  readonly mnemonics?: readonly string[];
+  readonly seed: number;
+  readonly count: number;
+  readonly encodings: number;
+  readonly target: "x86_64" | "aarch64";
+}
+
+const FLAG_BITS = [RflagsBits.CF, RflagsBits.PF, RflagsBits.AF, RflagsBits.ZF, RflagsBits.SF, RflagsBits.OF];
+
+/** Decodes with iced-x86: the undefined flags, and the code that the bytes mean; null if they mean nothing. */
+function factsOf(bytes: readonly number[]): { code: number; undefinedFlags: number } | null {
+  const decoder = new Decoder(64, Uint8Array.from(bytes), DecoderOptions.None);
+  const instruction = decoder.decode();
+  const undefinedBits = instruction.rflagsUndefined;
+  const code = instruction.length === bytes.length ? instruction.code : 0;
+  instruction.free();
+  decoder.free();
+  if (code === 0) return null;
+  const undefinedFlags = FLAG_BITS.reduce((mask, bit, i) => mask | (undefinedBits & bit ? 1 << i : 0), 0);
+  return { code, undefinedFlags };
+}
+
+/** A case as the harness reads it. */
+function caseLine(made: Case): string | null {
+  const facts = factsOf(made.bytes);
+  if (!facts) return null;
+  const aim = made.aim ?? {
+    base: -1,
+    index: -1,
+    scale: 1,
+    displacement: 0,
+    vsibWidth: 0,
+    vsibLane: 0,
+    address32: false,
+    patchOffset: -1,
+  };
+  const hex = made.bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const isAbsolute = aim.patchOffset >= 0 && /moffs/i.test(made.code);
+  const fields = [
+    hex,
+    aim.base,
+    aim.index,
+    aim.scale,
+    aim.displacement,
+    aim.vsibWidth,
+    aim.vsibLane,
+    aim.address32 ? 1 : 0,
+  ];
+  fields.push(aim.patchOffset, isAbsolute ? 1 : 0, made.memoryBytes, facts.undefinedFlags, 0, made.code);
+  return fields.join(" ");
+}
+
+/** Lines for `encodings` random encodings of every form of the wanted mnemonics that has a row. */
+function makeCases(options: Options): string[] {
+  const random = new Random(options.seed);
+  const wanted = options.mnemonics && new Set(options.mnemonics.map((name) => name.toLowerCase()));
+  const lines: string[] = [];
+  const add = (form: Form, wantsMemory: boolean, encodings: number): void => {
+    for (let i = 0; i < encodings; i++) {
+      const line = caseLine(encode(random, form, wantsMemory));
+      if (line) lines.push(line);
+    }
+  };
+  for (const form of enumerateForms()) {
+    const row = TABLE.get(form.mnemonic);
+    if (!row || row.support === "refused" || NOT_COMPARABLE.has(form.mnemonic)) continue;
+    if (wanted && !wanted.has(form.mnemonic.toLowerCase())) continue;
+    if (form.takesRegister || !form.hasModrm) add(form, false, options.encodings);
+    if (form.takesMemory) add(form, true, options.encodings);
+  }
+  return lines;
+}
+
+async function buildHarness(target: Options["target"], directory: string): Promise<string> {
+  const { objects, includeDirectory } = await buildInterpreter(target);
+  const output = join(directory, `harness-${target}`);
+  const compiler = target === "x86_64" ? ["gcc"] : ["aarch64-linux-gnu-gcc", "-static"];
+  const flags = ["-O1", "-g", "-Wall", "-Wextra", `-I${includeDirectory}`, `-I${runtime}`, "-o", output];
+  const [command, ...rest] = [...compiler, ...flags, join(here, "harness.c"), ...objects];
+  await runChecked(command!, rest);
+  return output;
+}
+
+/** Runs the comparison; gives the harness's report and whether all agreed. */
+export async function compareWithCpu(options: Options): Promise<{ agreed: boolean; report: string }> {
+  const directory = mkdtempSync(join(tmpdir(), "hcontainer-cpu-"));
+  try {
+    const kept = join(here, "cases.txt");
+    const keptLines =
+      options.mnemonics || !existsSync(kept)
+        ? []
+        : readFileSync(kept, "utf8")
+            .split("\n")
+            .filter((line) => /^[0-9a-f]/.test(line));
+    const cases = join(directory, "cases");
+    writeFileSync(cases, `${[...keptLines, ...makeCases(options)].join("\n")}\n`);
+    const native = await buildHarness("x86_64", directory);
+    const args = [cases, String(options.seed), String(options.count)];
+    if (options.target === "x86_64") {
+      const result = await run(native, args);
+      return { agreed: result.status === 0, report: result.stdout + result.stderr };
+    }
+    const foreign = await buildHarness("aarch64", directory);
+    const script = `"$1" "$3" "$4" "$5" --record | qemu-aarch64 "$2" "$3" "$4" "$5" --replay`;
+    const result = await run("sh", ["-c", script, "sh", native, foreign, ...args]);
+    return { agreed: result.status === 0, report: result.stdout + result.stderr };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      mnemonic: { type: "string" },
+      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      count: { type: "string", default: "200" },
+      encodings: { type: "string", default: "3" },
+      target: { type: "string", default: "x86_64" },
+    },
+  });
+  const { agreed, report } = await compareWithCpu({
+    ...(values.mnemonic === undefined ? {} : { mnemonics: values.mnemonic.split(",") }),
+    seed: Number(values.seed),
+    count: Number(values.count),
+    encodings: Number(values.encodings),
+    target: values.target === "aarch64" ? "aarch64" : "x86_64",
+  });
+  process.stdout.write(report);
+  process.exitCode = agreed ? 0 : 1;
+}
