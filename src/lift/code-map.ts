@@ -116,9 +116,10 @@ export class CodeMap {
     if (segment) segment.marks[pc - segment.start]! |= bits;
   }
 
-  shapeAt(pc: number): Shape {
+  /** What a list by shape holds for the instruction at `pc`. */
+  byShape<T>(pc: number, list: readonly T[]): T {
     const segment = this.segmentOf(pc)!;
-    return this.shapes[segment.shapes[pc - segment.start]!]!;
+    return list[segment.shapes[pc - segment.start]!]!;
   }
 
   /** Whether `pc` lies inside of an instruction that starts before it. */

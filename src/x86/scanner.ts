@@ -242,11 +242,16 @@ export class Scanner {
     return 0;
   }
 
-  /** A string that is the same for instructions that differ in register numbers and constants only. */
+  /** A string that is the same for instructions that differ in register numbers, displacements and wide constants only. */
   get shape(): string {
     const iced = this.#iced;
     let text = `${iced.code}`;
-    for (let i = 0; i < iced.opCount; i++) text += `,${iced.opKind(i)}`;
+    for (let i = 0; i < iced.opCount; i++) {
+      const kind = iced.opKind(i);
+      text += `,${kind}`;
+      // Byte immediates change what an instruction does (a shift by 0 sets no flags), so they count.
+      if (kind === OpKind.Immediate8) text += `#${iced.immediate8}`;
+    }
     // Which registers are the same matters (xor eax, eax), and high bytes are another shape.
     if (iced.opCount > 1 && iced.op0Kind === OpKind.Register && iced.op0Register === iced.op1Register) text += "=";
     for (let i = 0; i < iced.opCount; i++) {
@@ -364,7 +369,11 @@ function registerOperand(register: Register): Operand {
   if (register >= Register.AH && register <= Register.BH) {
     return { ...plain, kind: "gpr", width: 8, register: register - Register.AH, isHighByte: true };
   }
-  if (RegisterExt.isGPR(register)) return { ...plain, kind: "gpr", width: RegisterExt.size(register) * 8 };
+  if (RegisterExt.isGPR(register)) {
+    // iced counts 8-bit registers with the high bytes among them.
+    const full = RegisterExt.number(RegisterExt.fullRegister(register));
+    return { ...plain, kind: "gpr", width: RegisterExt.size(register) * 8, register: full };
+  }
   if (RegisterExt.isVectorRegister(register)) {
     return { ...plain, kind: "vector", width: RegisterExt.size(register) * 8 };
   }

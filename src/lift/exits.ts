@@ -1,0 +1,80 @@
+// How control leaves a piece: the code that writes back what the piece keeps out of CpuState and jumps on. This is the
+// convention of translated code (ARCHITECTURE.md) as LLVM IR: everything is a musttail call with the guest's registers
+// in arguments.
+
+import { CpuState, EXIT, LOOKUP_ENTRIES, LOOKUP_OFFSET, offsetOf } from "../abi/index.ts";
+import { type IrFunction, type IrValue, TBAA } from "../llvm/index.ts";
+import { PARAMETER_TYPES } from "./variables.ts";
+
+/** Text of a type and operand of every argument but the state pointer. */
+export type ArgumentTexts = readonly string[];
+
+const CC = "preserve_nonecc";
+
+/** Emits the transfers of one function. */
+export class Transfers {
+  readonly #fn: IrFunction;
+
+  constructor(fn: IrFunction) {
+    this.#fn = fn;
+  }
+
+  pointer(offset: number): string {
+    return this.#fn.emit(`getelementptr i8, ptr %state, i64 ${offset}`);
+  }
+
+  storeField(name: string, type: string, text: string): void {
+    const pointer = this.pointer(offsetOf(CpuState, name));
+    this.#fn.effect(`store ${type} ${text}, ptr ${pointer}, !tbaa ${TBAA.cpu}`);
+  }
+
+  /** Jumps to `callee` (a symbol or a value) with the arguments. Ends the block. */
+  jump(callee: string, args: ArgumentTexts): void {
+    this.#fn.effect(`musttail call ${CC} void ${callee}(ptr %state, ${args.join(", ")})`);
+    this.#fn.end("ret void");
+  }
+
+  /** Jumps to another piece, declaring it unless this module defines it. */
+  toPiece(symbol: string, isDefinedHere: boolean, args: ArgumentTexts): void {
+    if (!isDefinedHere) this.#fn.module.declare(`declare hidden ${CC} void @${symbol}(${PARAMETER_TYPES})`);
+    this.jump(`@${symbol}`, args);
+  }
+
+  /** Leaves for the dispatcher. */
+  leave(reason: keyof typeof EXIT, pc: IrValue, args: ArgumentTexts): void {
+    this.storeField("rip", "i64", this.#fn.text(pc, "i64"));
+    this.storeField("exit_reason", "i32", `${EXIT[reason]}`);
+    this.#through("exit_fn", args);
+  }
+
+  #through(field: string, args: ArgumentTexts): void {
+    const pointer = this.pointer(offsetOf(CpuState, field));
+    this.jump(this.#fn.emit(`load ptr, ptr ${pointer}, !tbaa ${TBAA.cpu}`), args);
+  }
+
+  /** Goes on at a pc without a known translation. */
+  dispatch(pc: IrValue, args: ArgumentTexts): void {
+    this.storeField("rip", "i64", this.#fn.text(pc, "i64"));
+    this.#through("dispatch_fn", args);
+  }
+
+  /** Goes on at a pc known at run time only: probes the lookup cache first. */
+  indirect(target: IrValue, args: ArgumentTexts): void {
+    const fn = this.#fn;
+    const pc = fn.text(target, "i64");
+    const slot = fn.emit(`and i64 ${pc}, ${LOOKUP_ENTRIES - 1}`);
+    const offset = fn.emit(`shl i64 ${slot}, 4`);
+    const cache = this.pointer(LOOKUP_OFFSET);
+    const entry = fn.emit(`getelementptr i8, ptr ${cache}, i64 ${offset}`);
+    const guest = fn.emit(`load i64, ptr ${entry}, !tbaa ${TBAA.cpu}`);
+    const second = fn.emit(`getelementptr i8, ptr ${entry}, i64 8`);
+    const host = fn.emit(`load ptr, ptr ${second}, !tbaa ${TBAA.cpu}`);
+    const isMiss = fn.value(1, "i1", `icmp ne i64 ${guest}, ${pc}`);
+    const [miss, hit] = [fn.newLabel("miss"), fn.newLabel("hit")];
+    fn.branch(isMiss, miss, hit, true);
+    fn.begin(hit);
+    this.jump(host, args);
+    fn.begin(miss);
+    this.dispatch(target, args);
+  }
+}

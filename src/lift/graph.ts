@@ -1,0 +1,248 @@
+// The control-flow graph of a file: basic blocks, their edges, the loops, and the partition into pieces.
+//
+// A piece is what becomes one LLVM function: a head, which is an entry, and the blocks that can be reached only through
+// it. Heads are function starts, return points, addresses that something holds, loop heads, and wherever the paths of two
+// pieces meet. So no code is duplicated, every cycle has an entry in it, and inside a piece only edges to its own head go
+// backwards.
+
+import { FLOW, type Flow } from "../x86/index.ts";
+import { type CodeMap, type JumpTable, MARK } from "./code-map.ts";
+
+export interface Block {
+  readonly start: number;
+  /** pcs of the instructions. */
+  readonly pcs: readonly number[];
+  /** Behind the last instruction. */
+  readonly end: number;
+  /** How the last instruction goes on; `next` for a block that ends since another starts. */
+  readonly flow: Flow;
+  /** True when the last instruction is left to the interpreter. */
+  readonly isInterpreted: boolean;
+  /** Blocks in the same function that may follow. */
+  readonly successors: Block[];
+  readonly predecessors: Block[];
+  /** Callee of a direct call, if it is known code. */
+  callee: Block | null;
+  /** The block behind a call. */
+  returnPoint: Block | null;
+  /** The table of an indirect jump that is lowered to a switch. */
+  readonly table: JumpTable | null;
+  readonly marks: number;
+  isLoopHead: boolean;
+  /** Head of the piece that the block belongs to. */
+  owner: Block | null;
+  /** Position in reverse post-order. */
+  order: number;
+  /** True if it may go on where no code is known. */
+  leavesKnownCode: boolean;
+  /** Flags that are read before written from here on (see liveness.ts). */
+  liveFlags: number;
+}
+
+export interface Piece {
+  readonly head: Block;
+  /** In an order in which every block comes after its predecessors inside the piece; the head first. */
+  readonly blocks: readonly Block[];
+}
+
+/** Which instructions the lifter cannot do; decided by shape before the graph is made. */
+export type IsInterpreted = (pc: number) => boolean;
+
+/** Ends a block after so many instructions, to bound what LLVM gets at once. */
+const MAX_BLOCK_INSTRUCTIONS = 1500;
+
+export class Graph {
+  readonly map: CodeMap;
+  /** By start, in the order of addresses. */
+  readonly blocks = new Map<number, Block>();
+
+  constructor(map: CodeMap, isInterpreted: IsInterpreted) {
+    this.map = map;
+    this.#markAfterInterpreted(isInterpreted);
+    this.#markTableTargets();
+    for (const segment of map.segments) {
+      for (let offset = 0; offset < segment.bytes.length; offset++) {
+        if (segment.lengths[offset] === 0 || (segment.marks[offset]! & MARK.leader) === 0) continue;
+        let start = segment.start + offset;
+        while (start >= 0) start = this.#makeBlock(start, isInterpreted);
+      }
+    }
+    for (const block of this.blocks.values()) this.#connect(block);
+  }
+
+  /** The blocks that must be entries whatever the graph looks like. */
+  isRoot(block: Block): boolean {
+    const roots = MARK.function | MARK.returnPoint | MARK.addressTaken | MARK.entry;
+    return (block.marks & roots) !== 0 || block.predecessors.length === 0;
+  }
+
+  #markAfterInterpreted(isInterpreted: IsInterpreted): void {
+    const { map } = this;
+    for (const segment of map.segments) {
+      for (let offset = 0; offset < segment.bytes.length; offset++) {
+        const length = segment.lengths[offset]!;
+        if (length === 0 || !isInterpreted(segment.start + offset)) continue;
+        map.mark(segment.start + offset + length, MARK.leader | MARK.entry);
+      }
+    }
+  }
+
+  /** Targets of tables that cannot be lowered to a switch are reached by their address. */
+  #markTableTargets(): void {
+    for (const table of this.map.tables.values()) {
+      for (const target of table.targets)
+        this.map.mark(target, table.isConstant ? MARK.leader : MARK.leader | MARK.addressTaken);
+    }
+  }
+
+  /** Makes the block at `start`; gives the start of the rest if it was cut, else -1. */
+  #makeBlock(start: number, isInterpreted: IsInterpreted): number {
+    const { map } = this;
+    const pcs: number[] = [];
+    let pc = start;
+    let flow: Flow = FLOW.next;
+    let interpreted = false;
+    let rest = -1;
+    while (map.isInstruction(pc)) {
+      if (pc !== start && (map.marksAt(pc) & MARK.leader) !== 0) break;
+      if (pcs.length === MAX_BLOCK_INSTRUCTIONS) {
+        map.mark(pc, MARK.leader);
+        rest = pc;
+        break;
+      }
+      pcs.push(pc);
+      flow = map.flowAt(pc);
+      interpreted = isInterpreted(pc) || flow === FLOW.stop;
+      pc += map.lengthAt(pc);
+      if (flow !== FLOW.next || interpreted) break;
+    }
+    const table = flow === FLOW.indirectJump && !interpreted ? map.tables.get(pcs[pcs.length - 1]!) : undefined;
+    const isSwitch = table?.isConstant && pcs.includes(table.loadPc);
+    if (table && !isSwitch) {
+      for (const target of table.targets) map.mark(target, MARK.addressTaken);
+    }
+    this.blocks.set(start, {
+      start,
+      pcs,
+      end: pc,
+      flow,
+      isInterpreted: interpreted,
+      successors: [],
+      predecessors: [],
+      callee: null,
+      returnPoint: null,
+      table: isSwitch ? table : null,
+      marks: map.marksAt(start),
+      isLoopHead: false,
+      owner: null,
+      order: -1,
+      leavesKnownCode: false,
+      liveFlags: 0,
+    });
+    return rest;
+  }
+
+  #connect(block: Block): void {
+    const { map } = this;
+    const last = block.pcs[block.pcs.length - 1]!;
+    const target = map.targets.get(last);
+    const link = (pc: number | undefined): void => {
+      const successor = pc === undefined ? undefined : this.blocks.get(pc);
+      if (!successor) block.leavesKnownCode = true;
+      if (!successor || block.successors.includes(successor)) return;
+      block.successors.push(successor);
+      successor.predecessors.push(block);
+    };
+    // Marks may have been added while later blocks were made.
+    (block as { marks: number }).marks = map.marksAt(block.start);
+    if (block.isInterpreted) return;
+    switch (block.flow) {
+      case FLOW.next:
+      case FLOW.syscall:
+        link(block.end);
+        break;
+      case FLOW.repeat:
+        link(last);
+        link(block.end);
+        break;
+      case FLOW.branch:
+        link(target);
+        link(block.end);
+        break;
+      case FLOW.jump:
+        link(target);
+        break;
+      case FLOW.call:
+        block.callee = this.blocks.get(target ?? -1) ?? null;
+        block.returnPoint = this.blocks.get(block.end) ?? null;
+        break;
+      case FLOW.indirectCall:
+        block.returnPoint = this.blocks.get(block.end) ?? null;
+        break;
+      case FLOW.indirectJump:
+        for (const entry of block.table?.targets ?? []) link(entry);
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** Finds loop heads and gives every block its place in a reverse post-order. */
+  #sort(): Block[] {
+    const postOrder: Block[] = [];
+    const onPath = new Set<Block>();
+    const seen = new Set<Block>();
+    const visit = (root: Block): void => {
+      if (seen.has(root)) return;
+      seen.add(root);
+      onPath.add(root);
+      const stack: [Block, number][] = [[root, 0]];
+      while (stack.length > 0) {
+        const top = stack[stack.length - 1]!;
+        const [block, next] = top;
+        const successor = block.successors[next];
+        if (!successor) {
+          stack.pop();
+          onPath.delete(block);
+          postOrder.push(block);
+          continue;
+        }
+        top[1]++;
+        if (onPath.has(successor)) successor.isLoopHead = true;
+        else if (!seen.has(successor)) {
+          seen.add(successor);
+          onPath.add(successor);
+          stack.push([successor, 0]);
+        }
+      }
+    };
+    for (const block of this.blocks.values()) if (this.isRoot(block)) visit(block);
+    // What only unreachable cycles lead to: any block of them is as good a root as another.
+    for (const block of this.blocks.values()) {
+      if (seen.has(block)) continue;
+      block.isLoopHead = true;
+      visit(block);
+    }
+    postOrder.reverse();
+    postOrder.forEach((block, i) => {
+      block.order = i;
+    });
+    return postOrder;
+  }
+
+  /** Divides the graph into pieces, in the order of their heads' addresses. */
+  partition(): Piece[] {
+    const order = this.#sort();
+    const members = new Map<Block, Block[]>();
+    for (const block of order) {
+      const isHead = this.isRoot(block) || block.isLoopHead;
+      const owners = isHead ? null : new Set(block.predecessors.map((p) => p.owner));
+      const owner = owners?.size === 1 ? [...owners][0]! : block;
+      block.owner = owner;
+      if (owner === block) members.set(block, [block]);
+      else members.get(owner)!.push(block);
+    }
+    const pieces = [...members].map(([head, blocks]): Piece => ({ head, blocks }));
+    return pieces.sort((a, b) => a.head.start - b.head.start);
+  }
+}

@@ -1,0 +1,110 @@
+// From a file's code to LLVM modules: which instructions can be lifted, the graph, the pieces, and the pieces divided
+// into shards of bounded size, which LLVM works on independently.
+
+import { IrFunction, IrModule } from "../llvm/index.ts";
+import { TABLE, Unsupported } from "../sem/index.ts";
+import type { CodeMap, Shape } from "./code-map.ts";
+import { Graph, type Piece } from "./graph.ts";
+import { computeLiveFlags, type FlagEffects } from "./liveness.ts";
+import { LiftInsn } from "./operands.ts";
+import { type LiftContext, PieceWriter, pieceSymbol } from "./piece.ts";
+import { LiftSem, type PieceHooks } from "./sem.ts";
+import { ALL_FLAGS, VARIABLES } from "./variables.ts";
+
+/** Instructions a shard has at most (one piece may have more). */
+const SHARD_INSTRUCTIONS = 6000;
+
+export interface Shard {
+  readonly name: string;
+  readonly ir: string;
+}
+
+export interface UnsupportedShape {
+  readonly mnemonic: string;
+  readonly count: number;
+  readonly reason: string;
+}
+
+export interface LiftedFile {
+  readonly context: LiftContext;
+  readonly pieces: readonly Piece[];
+  readonly instructions: number;
+  readonly interpretedInstructions: number;
+  readonly unsupported: readonly UnsupportedShape[];
+}
+
+/** Tries the semantic of every shape once, on the first instruction that has it. */
+function probeShapes(map: CodeMap): { effects: (FlagEffects | null)[]; unsupported: UnsupportedShape[] } {
+  const unsupported: UnsupportedShape[] = [];
+  const effects = map.shapes.map((shape) => {
+    const result = probe(map, shape);
+    if (typeof result !== "string") return result;
+    unsupported.push({ mnemonic: shape.mnemonic, count: shape.count, reason: result });
+    return null;
+  });
+  return { effects, unsupported };
+}
+
+function probe(map: CodeMap, shape: Shape): FlagEffects | string {
+  const semantic = TABLE.get(shape.mnemonic)?.semantic;
+  if (!semantic) return "not in the table";
+  if (shape.key === "") return "too many kinds of instructions";
+  const fn = new IrFunction(new IrModule("aarch64"), "define void @probe()");
+  const hooks: PieceHooks = {
+    valueAtHead: (variable) => fn.named(VARIABLES[variable]!.width, VARIABLES[variable]!.type, "%probe"),
+    bias: () => fn.named(64, "i64", "%probe"),
+    leaveIf: () => {},
+    skipIf: () => {},
+  };
+  const sem = new LiftSem(fn, hooks, map.isRelocatable);
+  const { scanner } = map.segmentOf(shape.pc)!;
+  scanner.decode(shape.pc);
+  const instruction = scanner.instruction();
+  sem.startInstruction(instruction);
+  try {
+    semantic(sem, new LiftInsn(sem, instruction));
+  } catch (error) {
+    if (error instanceof Unsupported) return error.message;
+    throw new Error(`internal error: ${instruction.code} at 0x${shape.pc.toString(16)}: ${String(error)}`, {
+      cause: error,
+    });
+  }
+  // Flags that the semantic reads but the CPU does not are handed through (a shift by 0): neither used nor killed.
+  const through = sem.flagsRead & ~shape.flagsRead;
+  return { uses: shape.flagsRead, kills: sem.flagsSet & ~through };
+}
+
+/** Decides what is lifted, and divides the code into pieces. */
+export function liftFile(map: CodeMap): LiftedFile {
+  const { effects, unsupported } = probeShapes(map);
+  const effectsAt = (pc: number): FlagEffects => map.byShape(pc, effects) ?? { uses: ALL_FLAGS, kills: 0 };
+  const isInterpreted = (pc: number): boolean => map.byShape(pc, effects) === null;
+  const graph = new Graph(map, isInterpreted);
+  const pieces = graph.partition();
+  const liveAfter = computeLiveFlags(graph, map, effectsAt);
+  const count = (list: readonly { count: number }[]): number => list.reduce((sum, { count }) => sum + count, 0);
+  return {
+    context: { map, graph, liveAfter },
+    pieces,
+    instructions: count(map.shapes),
+    interpretedInstructions: count(unsupported),
+    unsupported,
+  };
+}
+
+/** The modules of a file, made one after the other. */
+export function* writeShards(file: LiftedFile): Generator<Shard> {
+  const { context, pieces } = file;
+  for (let first = 0; first < pieces.length; ) {
+    let end = first;
+    for (let size = 0; end < pieces.length && size < SHARD_INSTRUCTIONS; end++) {
+      for (const block of pieces[end]!.blocks) size += block.pcs.length;
+    }
+    const members = pieces.slice(first, end);
+    const heads = new Set(members.map((piece) => piece.head));
+    const module = new IrModule("aarch64");
+    for (const piece of members) new PieceWriter(module, piece, context, heads).write();
+    yield { name: pieceSymbol(members[0]!.head.start), ir: module.toString() };
+    first = end;
+  }
+}

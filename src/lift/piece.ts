@@ -1,0 +1,423 @@
+// Writes one piece as an LLVM function.
+//
+//   entry → pre    loads what the piece wants of CpuState
+//         → head   (pieces that loop) phis; poll; then the blocks in an order in which each comes after its predecessors
+//   exits          written last, when it is known which variables the loop changes
+//
+// Registers are SSA values: inside the piece only its own head has edges from behind, so every other block knows the
+// values of all its predecessors when it is written, and the head's phis are made for the variables that somebody asks for.
+
+import { CpuState, offsetOf } from "../abi/index.ts";
+import { assert } from "../base/index.ts";
+import { IrFunction, type IrModule, IrValue, TBAA } from "../llvm/index.ts";
+import { TABLE } from "../sem/index.ts";
+import { FLOW } from "../x86/index.ts";
+import type { CodeMap } from "./code-map.ts";
+import { Transfers } from "./exits.ts";
+import type { Block, Graph, Piece } from "./graph.ts";
+import { LiftInsn } from "./operands.ts";
+import { DEAD, LazyFlag, LiftSem, type PieceHooks, type Slot } from "./sem.ts";
+import { ALL_FLAGS, ARGUMENTS, FLAG_FIRST, PARAMETERS, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
+
+/** Symbol of the word that holds the guest's load bias. */
+export const BIAS_SYMBOL = "hc_guest_bias";
+const ATTRIBUTES =
+  'attributes #0 = { nounwind null_pointer_is_valid "frame-pointer"="none" "no-trapping-math"="true" "target-features"="+lse,+rcpc,+v8.1a" }';
+
+/** Symbol of the piece whose head is at `pc`. */
+export function pieceSymbol(pc: number): string {
+  return `p_${pc.toString(16)}`;
+}
+
+/** What all pieces of a file share. */
+export interface LiftContext {
+  readonly map: CodeMap;
+  readonly graph: Graph;
+  /** Flags that are live after each block. */
+  readonly liveAfter: ReadonlyMap<Block, number>;
+}
+
+/** A way into a block: from where, and with what in the variables (text, by variable; undefined = as at the head). */
+interface Incoming {
+  readonly label: string;
+  readonly state: readonly Slot[];
+  readonly texts: readonly (string | undefined)[];
+}
+
+type Exit = { readonly label: string; readonly state: readonly Slot[]; readonly flags: number } & (
+  | { readonly kind: "piece"; readonly target: Block }
+  | { readonly kind: "dispatch"; readonly pc: number }
+  | { readonly kind: "indirect"; readonly target: IrValue }
+  | { readonly kind: "syscall" | "interpret" | "poll"; readonly pc: number }
+  | { readonly kind: "trap"; readonly pc: number; readonly vector: number }
+);
+/** Omit that keeps the members of a union apart. */
+type ExitWithout<K extends string> = Exit extends infer E ? (E extends Exit ? Omit<E, K> : never) : never;
+
+export class PieceWriter implements PieceHooks {
+  readonly #context: LiftContext;
+  readonly #piece: Piece;
+  readonly #definedHere: ReadonlySet<Block>;
+  readonly #fn: IrFunction;
+  readonly #sem: LiftSem;
+  readonly #transfers: Transfers;
+  readonly #isLoop: boolean;
+  readonly #incoming = new Map<Block, Incoming[]>();
+  readonly #latches: Incoming[] = [];
+  readonly #exits: Exit[] = [];
+  readonly #atHead: (IrValue | undefined)[] = new Array<IrValue | undefined>(VARIABLE_COUNT).fill(undefined);
+  #bias: IrValue | null = null;
+  #pc = 0;
+  #blockEnd = 0;
+  #tableIndex: IrValue | null = null;
+  #tableBase: IrValue | null = null;
+
+  constructor(module: IrModule, piece: Piece, context: LiftContext, definedHere: ReadonlySet<Block>) {
+    this.#context = context;
+    this.#piece = piece;
+    this.#definedHere = definedHere;
+    module.declare(ATTRIBUTES);
+    const header = `define hidden preserve_nonecc void @${pieceSymbol(piece.head.start)}(${PARAMETERS}) #0`;
+    this.#fn = new IrFunction(module, header);
+    this.#sem = new LiftSem(this.#fn, this, context.map.isRelocatable);
+    this.#transfers = new Transfers(this.#fn);
+    this.#isLoop = piece.blocks.some((block) => block.successors.includes(piece.head));
+  }
+
+  /** Writes the function into its module. */
+  write(): void {
+    const { head, blocks } = this.#piece;
+    this.#fn.jump("pre");
+    for (const block of blocks) this.#writeBlock(block);
+    const poll = head.isLoopHead ? this.#addPoll() : null;
+    for (const exit of this.#exits) this.#writeExit(exit);
+    this.#writeStart(poll);
+    this.#fn.finish();
+  }
+
+  // Hooks.
+
+  valueAtHead(variable: number): IrValue {
+    const known = this.#atHead[variable];
+    if (known) return known;
+    const { name, width, type, isArgument } = VARIABLES[variable]!;
+    const text = this.#isLoop ? `%h_${name}` : isArgument ? `%${name}` : `%e_${name}`;
+    // Block 0 is the entry block, which dominates all: so a view of it is reused only where it was made.
+    const value = new IrValue(width, undefined, [{ type, name: text, block: 0 }]);
+    this.#atHead[variable] = value;
+    return value;
+  }
+
+  bias(): IrValue {
+    this.#bias ??= new IrValue(64, undefined, [{ type: "i64", name: "%bias", block: 0 }]);
+    return this.#bias;
+  }
+
+  leaveIf(condition: IrValue, reason: "interpret" | "trap", vector: number, state: readonly Slot[]): void {
+    const fn = this.#fn;
+    const common = { pc: this.#pc, state, flags: ALL_FLAGS };
+    const exit =
+      reason === "trap"
+        ? this.#addExit({ kind: "trap", vector, ...common })
+        : this.#addExit({ kind: "interpret", ...common });
+    const rest = fn.newLabel("ok");
+    fn.branch(condition, exit, rest, true);
+    fn.begin(rest);
+  }
+
+  skipIf(condition: IrValue): void {
+    const fn = this.#fn;
+    const rest = fn.newLabel("more");
+    const target = this.#edge(this.#blockEnd);
+    fn.branch(condition, target, rest);
+    fn.begin(rest);
+  }
+
+  // Blocks.
+
+  #label(block: Block): string {
+    return `b_${block.start.toString(16)}`;
+  }
+
+  #writeBlock(block: Block): void {
+    const sem = this.#sem;
+    this.#fn.begin(this.#label(block));
+    sem.state = block === this.#piece.head ? new Array<Slot>(VARIABLE_COUNT).fill(undefined) : this.#merge(block);
+    this.#blockEnd = block.end;
+    this.#tableIndex = null;
+    const { scanner } = this.#context.map.segmentOf(block.start)!;
+    const last = block.pcs[block.pcs.length - 1];
+    for (const pc of block.pcs) {
+      this.#pc = pc;
+      if (block.isInterpreted && pc === last) {
+        this.#leave({ kind: "interpret", pc, state: sem.state, flags: ALL_FLAGS });
+        return;
+      }
+      if (pc === block.table?.loadPc) {
+        const { indexRegister, baseRegister } = block.table;
+        this.#tableIndex = sem.gpr(indexRegister, 64);
+        this.#tableBase = baseRegister < 0 ? null : sem.gpr(baseRegister, 64);
+      }
+      scanner.decode(pc);
+      const instruction = scanner.instruction();
+      sem.startInstruction(instruction);
+      TABLE.get(instruction.mnemonic)!.semantic(sem, new LiftInsn(sem, instruction));
+    }
+    this.#endBlock(block);
+  }
+
+  #endBlock(block: Block): void {
+    const sem = this.#sem;
+    const { control } = sem;
+    const live = this.#context.liveAfter.get(block)!;
+    const target = this.#context.map.targets.get(this.#pc);
+    switch (block.flow) {
+      case FLOW.next:
+        assert(control === null, "an instruction that goes on transfers no control");
+        this.#fn.jump(this.#edge(block.end));
+        return;
+      case FLOW.branch:
+        assert(control?.kind === "branch" && target !== undefined, "a branch branches");
+        this.#fork(control.condition, target, block.end);
+        return;
+      case FLOW.repeat:
+        if (control === null) {
+          this.#fn.jump(this.#edge(block.end));
+          return;
+        }
+        assert(control.kind === "again", "a repeated instruction repeats");
+        this.#fork(control.condition, this.#pc, block.end);
+        return;
+      case FLOW.jump:
+        this.#fn.jump(this.#edge(target!));
+        return;
+      case FLOW.call:
+        if (block.callee) this.#leave({ kind: "piece", target: block.callee, state: sem.state, flags: live });
+        else this.#leave({ kind: "dispatch", pc: target!, state: sem.state, flags: live });
+        return;
+      case FLOW.syscall:
+        this.#leave({ kind: "syscall", pc: block.end, state: sem.state, flags: live });
+        return;
+      case FLOW.ret:
+      case FLOW.indirectCall:
+      case FLOW.indirectJump: {
+        assert(control !== null && "target" in control, "an indirect transfer has a target");
+        if (block.table && this.#tableIndex) this.#switch(block, control.target, live);
+        else this.#leave({ kind: "indirect", target: control.target, state: sem.state, flags: live });
+        return;
+      }
+      default:
+        assert(false, "interpreted instructions end before");
+    }
+  }
+
+  #fork(condition: IrValue, ifOne: number, ifZero: number): void {
+    // The condition's text first: it may emit code, and edges note the label of the block that they leave.
+    const text = this.#fn.text(condition, "i1");
+    const [one, zero] = [this.#edge(ifOne), this.#edge(ifZero)];
+    this.#fn.end(`br i1 ${text}, label %${one}, label %${zero}`);
+  }
+
+  #leave(exit: ExitWithout<"label">): void {
+    this.#fn.jump(this.#addExit(exit));
+  }
+
+  #addExit(exit: ExitWithout<"label">): string {
+    const label = this.#fn.newLabel("exit");
+    this.#exits.push({ ...exit, label, state: exit.state.slice() } as Exit);
+    return label;
+  }
+
+  /** Jumps by the index of a jump table; indices outside, and another table than the known one, use the real target. */
+  #switch(block: Block, target: IrValue, live: number): void {
+    const fn = this.#fn;
+    const sem = this.#sem;
+    const table = block.table!;
+    const otherwise = this.#addExit({ kind: "indirect", target, state: sem.state, flags: live });
+    for (let i = 0; i < 6; i++) {
+      const slot = sem.state[FLAG_FIRST + i];
+      if (live & (1 << i) && slot instanceof LazyFlag) sem.force(slot, true);
+    }
+    if (this.#tableBase) {
+      const isOther = sem.ne(this.#tableBase, sem.address(table.table));
+      const known = fn.newLabel("table");
+      fn.branch(isOther, otherwise, known, true);
+      fn.begin(known);
+    }
+    const labels = new Map<number, string>();
+    let cases = "";
+    table.targets.forEach((pc, i) => {
+      if (!labels.has(pc)) labels.set(pc, fn.newLabel("case"));
+      cases += ` i64 ${i}, label %${labels.get(pc)}`;
+    });
+    fn.end(`switch ${fn.typed(this.#tableIndex!, "i64")}, label %${otherwise} [${cases} ]`);
+    for (const [pc, label] of labels) {
+      fn.begin(label);
+      fn.jump(this.#edge(pc));
+    }
+  }
+
+  // Edges.
+
+  /** Prepares to go on at `pc` with the state as it is now, and gives the label to branch to. */
+  #edge(pc: number): string {
+    const sem = this.#sem;
+    const target = this.#context.graph.blocks.get(pc);
+    if (!target) return this.#addExit({ kind: "dispatch", pc, state: sem.state, flags: ALL_FLAGS });
+    if (target.owner !== this.#piece.head) {
+      return this.#addExit({ kind: "piece", target, state: sem.state, flags: target.liveFlags });
+    }
+    const incoming = this.#snapshot(target.liveFlags);
+    if (target === this.#piece.head) {
+      this.#latches.push(incoming);
+      return "head";
+    }
+    const list = this.#incoming.get(target);
+    if (list) list.push(incoming);
+    else this.#incoming.set(target, [incoming]);
+    return this.#label(target);
+  }
+
+  /** The state as texts that phis of other blocks can name; flags that are not live are dropped. */
+  #snapshot(liveFlags: number): Incoming {
+    const fn = this.#fn;
+    const sem = this.#sem;
+    const state = sem.state.slice();
+    const texts: (string | undefined)[] = new Array<string | undefined>(VARIABLE_COUNT).fill(undefined);
+    for (let v = 0; v < VARIABLE_COUNT; v++) {
+      let slot = state[v];
+      if (v >= FLAG_FIRST && (liveFlags & (1 << (v - FLAG_FIRST))) === 0) slot = DEAD;
+      if (slot === undefined) continue;
+      if (slot instanceof LazyFlag) slot = sem.force(slot, true);
+      state[v] = slot;
+      texts[v] = slot === DEAD ? "" : fn.text(slot, VARIABLES[v]!.type);
+    }
+    return { label: fn.label, state, texts };
+  }
+
+  /** The state at the start of a block: phis where its predecessors differ. */
+  #merge(block: Block): Slot[] {
+    const incoming = this.#incoming.get(block);
+    assert(incoming && incoming.length > 0, "a block of a piece is reached from the piece");
+    if (incoming.length === 1) return incoming[0]!.state.slice();
+    const state = new Array<Slot>(VARIABLE_COUNT).fill(undefined);
+    for (let v = 0; v < VARIABLE_COUNT; v++) {
+      const first: string | undefined = incoming[0]!.texts[v];
+      if (incoming.every((edge) => edge.texts[v] === first)) {
+        state[v] = incoming[0]!.state[v];
+        continue;
+      }
+      if (incoming.some((edge) => edge.texts[v] === "")) {
+        state[v] = DEAD;
+        continue;
+      }
+      const { type, width } = VARIABLES[v]!;
+      const parts = incoming.map(
+        (edge) => `[ ${edge.texts[v] ?? this.valueAtHead(v).views[0]!.name}, %${edge.label} ]`,
+      );
+      state[v] = this.#fn.value(width, type, `phi ${type} ${parts.join(", ")}`);
+    }
+    return state;
+  }
+
+  // The start and the exits.
+
+  #addPoll(): string {
+    const state = new Array<Slot>(VARIABLE_COUNT).fill(undefined);
+    const { head } = this.#piece;
+    return this.#addExit({ kind: "poll", pc: head.start, state, flags: head.liveFlags });
+  }
+
+  /** Whether the loop changes the variable. */
+  #isChangedByLoop(variable: number): boolean {
+    return this.#latches.some((latch) => latch.texts[variable] !== undefined);
+  }
+
+  #writeExit(exit: Exit): void {
+    const fn = this.#fn;
+    fn.begin(exit.label);
+    for (let v = 0; v < VARIABLE_COUNT; v++) {
+      if (VARIABLES[v]!.isArgument) continue;
+      if (v >= FLAG_FIRST && (exit.flags & (1 << (v - FLAG_FIRST))) === 0) continue;
+      this.#storeBack(v, exit.state[v]);
+    }
+    const args = ARGUMENTS.map((v) =>
+      fn.typed((exit.state[v] as IrValue | undefined) ?? this.valueAtHead(v), VARIABLES[v]!.type),
+    );
+    switch (exit.kind) {
+      case "piece":
+        this.#transfers.toPiece(pieceSymbol(exit.target.start), this.#definedHere.has(exit.target), args);
+        break;
+      case "dispatch":
+        this.#transfers.dispatch(this.#sem.address(exit.pc), args);
+        break;
+      case "indirect":
+        this.#transfers.indirect(exit.target, args);
+        break;
+      case "trap":
+        this.#transfers.storeField("exit_detail", "i32", `${exit.vector}`);
+        this.#transfers.leave("trap", this.#sem.address(exit.pc), args);
+        break;
+      default:
+        this.#transfers.leave(exit.kind, this.#sem.address(exit.pc), args);
+    }
+  }
+
+  /** Stores a variable that lives in CpuState, if the piece changed it. */
+  #storeBack(variable: number, slot: Slot): void {
+    const fn = this.#fn;
+    if (slot === DEAD) return;
+    let value = slot instanceof LazyFlag ? this.#sem.force(slot, false) : slot;
+    if (value === undefined || value === this.#atHead[variable]) {
+      if (!this.#isChangedByLoop(variable)) return;
+      value = this.valueAtHead(variable);
+    }
+    const { offset, type, memoryType } = VARIABLES[variable]!;
+    let text = fn.text(value, type);
+    if (type !== memoryType) text = fn.emit(`zext ${type} ${text} to ${memoryType}`);
+    fn.effect(`store ${memoryType} ${text}, ptr ${this.#transfers.pointer(offset)}, !tbaa ${TBAA.cpu}`);
+  }
+
+  #writeStart(poll: string | null): void {
+    const fn = this.#fn;
+    const first = this.#label(this.#piece.head);
+    const hasHead = this.#isLoop || poll !== null;
+    fn.begin("pre");
+    if (this.#bias) {
+      fn.module.declare(`@${BIAS_SYMBOL} = external hidden global i64`);
+      fn.effect(`%bias = load i64, ptr @${BIAS_SYMBOL}, !invariant.load !{}`);
+    }
+    for (let v = 0; v < VARIABLE_COUNT; v++) if (this.#atHead[v] && !VARIABLES[v]!.isArgument) this.#loadVariable(v);
+    fn.jump(hasHead ? "head" : first);
+    if (!hasHead) return;
+    fn.begin("head");
+    if (this.#isLoop) for (let v = 0; v < VARIABLE_COUNT; v++) if (this.#atHead[v]) this.#writePhi(v);
+    // Memory may change behind the piece's back from one iteration to the next: others share it.
+    if (this.#isLoop) fn.effect('call void asm sideeffect "", "~{memory}"()');
+    if (!poll) {
+      fn.jump(first);
+      return;
+    }
+    const pending = fn.emit(`load volatile i32, ptr ${this.#transfers.pointer(offsetOf(CpuState, "pending"))}`);
+    fn.branch(fn.value(1, "i1", `icmp ne i32 ${pending}, 0`), poll, first, true);
+  }
+
+  #loadVariable(variable: number): void {
+    const fn = this.#fn;
+    const { name, type, memoryType, offset } = VARIABLES[variable]!;
+    const loaded = `load ${memoryType}, ptr ${this.#transfers.pointer(offset)}, !tbaa ${TBAA.cpu}`;
+    if (type === memoryType) fn.effect(`%e_${name} = ${loaded}`);
+    else fn.effect(`%e_${name} = trunc ${memoryType} ${fn.emit(loaded)} to ${type}`);
+  }
+
+  #writePhi(variable: number): void {
+    const { name, type, isArgument } = VARIABLES[variable]!;
+    const parts = [`[ ${isArgument ? "%" : "%e_"}${name}, %pre ]`];
+    for (const latch of this.#latches) {
+      const text = latch.texts[variable];
+      // A dropped flag is one that nobody reads: any value will do.
+      parts.push(`[ ${text === undefined ? `%h_${name}` : text === "" ? "false" : text}, %${latch.label} ]`);
+    }
+    this.#fn.effect(`%h_${name} = phi ${type} ${parts.join(", ")}`);
+  }
+}

@@ -1,0 +1,315 @@
+// Binds the vocabulary of semantics to one piece that is being written: registers are SSA values, operands are known.
+// What ends a basic block or leaves the piece is only noted here, or handed to the piece's writer, which knows the graph.
+
+import { CpuState, offsetOf } from "../abi/index.ts";
+import { assert } from "../base/index.ts";
+import { type IrFunction, IrMemory, IrOps, IrValue, laneType } from "../llvm/index.ts";
+import { type Flag, type Sem, Unsupported } from "../sem/index.ts";
+import type { Instruction } from "../x86/index.ts";
+import { FLAG_FIRST, flagVariable, HIGH_FIRST, LOW_FIRST, MASK_FIRST, MID_FIRST, VARIABLES } from "./variables.ts";
+
+/** A flag whose value nobody has needed yet. */
+export class LazyFlag {
+  readonly make: () => IrValue;
+  forced: IrValue | undefined;
+  constructor(make: () => IrValue) {
+    this.make = make;
+  }
+}
+
+/** Stands for a flag whose value was dropped since nobody can read it. */
+export const DEAD = Symbol("dead");
+
+/** The value of a variable: undefined is the value at the head of the piece. */
+export type Slot = IrValue | LazyFlag | typeof DEAD | undefined;
+
+/** How the instruction at hand goes on, if not behind it. */
+export type Control =
+  | { readonly kind: "jump" | "call" | "ret"; readonly target: IrValue }
+  | { readonly kind: "branch" | "again"; readonly condition: IrValue }
+  | { readonly kind: "syscall" };
+
+/** What a LiftSem needs of the piece that it writes. */
+export interface PieceHooks {
+  /** The value of a variable at the head of the piece. */
+  valueAtHead(variable: number): IrValue;
+  /** The load bias of the guest's file. */
+  bias(): IrValue;
+  /** Leaves for the interpreter or with an exception if `condition` is 1, with the given state. */
+  leaveIf(condition: IrValue, reason: "interpret" | "trap", vector: number, state: readonly Slot[]): void;
+  /** Goes on behind the instruction if `condition` is 1. */
+  skipIf(condition: IrValue): void;
+}
+
+const FIELD_WIDTHS = new Map(CpuState.fields.map((f) => [f.name, f.sizeBytes * 8]));
+
+export class LiftSem extends IrOps implements Sem<IrValue> {
+  readonly #hooks: PieceHooks;
+  readonly #memory: IrMemory;
+  readonly #isRelocatable: boolean;
+  /** Values of the variables now. */
+  state: Slot[];
+  control: Control | null = null;
+  /** What the current instruction did to flags: read before it set them, set whatever happened. */
+  flagsRead = 0;
+  flagsSet = 0;
+  #isConditional = false;
+  #instruction: Instruction | null = null;
+  #stateAtStart: Slot[] | null = null;
+
+  constructor(fn: IrFunction, hooks: PieceHooks, isRelocatable: boolean) {
+    super(fn);
+    this.#hooks = hooks;
+    this.#memory = new IrMemory(this, false);
+    this.#isRelocatable = isRelocatable;
+    this.state = new Array<Slot>(VARIABLES.length).fill(undefined);
+  }
+
+  /** To be called before an instruction's semantic. */
+  startInstruction(instruction: Instruction): void {
+    this.#instruction = instruction;
+    this.#stateAtStart = null;
+    this.#isConditional = false;
+    this.control = null;
+    this.flagsRead = 0;
+    this.flagsSet = 0;
+  }
+
+  /** The state before the current instruction. */
+  stateAtStart(): readonly Slot[] {
+    return this.#stateAtStart ?? this.state.slice();
+  }
+
+  /** The value of a variable that is no lazy flag. */
+  read(variable: number): IrValue {
+    const slot = this.state[variable];
+    if (slot instanceof IrValue) return slot;
+    if (slot instanceof LazyFlag) return this.force(slot, true);
+    return this.#hooks.valueAtHead(variable);
+  }
+
+  write(variable: number, value: Slot): void {
+    this.#stateAtStart ??= this.state.slice();
+    this.state[variable] = value;
+  }
+
+  /** The value of a lazy flag; `keep` when the place of writing dominates all that follows in the block. */
+  force(flag: LazyFlag, keep: boolean): IrValue {
+    if (flag.forced) return flag.forced;
+    const value = flag.make();
+    assert(value.width === 1, "a flag is one bit wide");
+    if (keep) flag.forced = value;
+    return value;
+  }
+
+  /** An address in the guest's file as a run-time value. */
+  address(pc: number | bigint): IrValue {
+    const value = this.int(64, BigInt(pc));
+    return this.#isRelocatable ? this.add(this.#hooks.bias(), value) : value;
+  }
+
+  gpr(number: number, width: 8 | 16 | 32 | 64): IrValue {
+    return this.trunc(this.read(number), width);
+  }
+
+  setGpr(number: number, value: IrValue): void {
+    if (value.width === 64) this.write(number, value);
+    else if (value.width === 32) this.write(number, this.zext(value, 64));
+    else this.setGprBits(number, 0, value);
+  }
+
+  /** Replaces some bits of a general register. */
+  setGprBits(number: number, low: number, value: IrValue): void {
+    const old = this.read(number);
+    const mask = ((1n << BigInt(value.width)) - 1n) << BigInt(low);
+    const kept = this.and(old, this.int(64, BigInt.asUintN(64, ~mask)));
+    const part = this.shl(this.zext(value, 64), this.int(64, low));
+    this.write(number, this.or(kept, part));
+  }
+
+  vector(number: number, width: number): IrValue {
+    const low = this.read(LOW_FIRST + number);
+    if (width <= 128) return this.trunc(low, width);
+    const mid = this.read(MID_FIRST + number);
+    if (width === 256) return this.concat(mid, low);
+    return this.concat(this.read(HIGH_FIRST + number), mid, low);
+  }
+
+  setVector(number: number, value: IrValue, above: "merge" | "zero"): void {
+    const { width } = value;
+    if (width < 128) {
+      const full =
+        above === "zero"
+          ? this.zext(value, 128)
+          : this.concat(this.bits(this.read(LOW_FIRST + number), width, 128 - width), value);
+      this.setVector(number, full, above);
+      return;
+    }
+    this.write(LOW_FIRST + number, this.trunc(value, 128));
+    if (width >= 256) this.write(MID_FIRST + number, this.bits(value, 128, 128));
+    else if (above === "zero") this.write(MID_FIRST + number, this.int(128, 0));
+    if (width >= 512) this.write(HIGH_FIRST + number, this.bits(value, 256, 256));
+    else if (above === "zero") this.write(HIGH_FIRST + number, this.int(256, 0));
+  }
+
+  mask(number: number): IrValue {
+    return this.read(MASK_FIRST + number);
+  }
+
+  setMask(number: number, value: IrValue): void {
+    this.write(MASK_FIRST + number, this.zext(value, 64));
+  }
+
+  /** Text of a pointer to a byte of CpuState. */
+  pointer(offset: number): string {
+    return this.fn.emit(`getelementptr i8, ptr %state, i64 ${offset}`);
+  }
+
+  field(name: string): IrValue {
+    const width = FIELD_WIDTHS.get(name);
+    assert(width !== undefined && width <= 64, `${name} is a scalar field of CpuState`);
+    return this.#memory.loadState(this.pointer(offsetOf(CpuState, name)), width, width / 8);
+  }
+
+  setField(name: string, value: IrValue): void {
+    assert(FIELD_WIDTHS.get(name) === value.width, `${name} has ${value.width} bits`);
+    this.#memory.storeState(this.pointer(offsetOf(CpuState, name)), value, value.width / 8);
+  }
+
+  #x87Pointer(index: IrValue): string {
+    const slot = this.and(index.width > 64 ? this.trunc(index, 64) : this.zext(index, 64), this.int(64, 7));
+    const offset = this.add(this.shl(slot, this.int(64, 4)), this.int(64, offsetOf(CpuState, "st")));
+    return this.fn.emit(`getelementptr i8, ptr %state, ${this.fn.typed(offset, "i64")}`);
+  }
+
+  x87(index: IrValue): IrValue {
+    const pointer = this.#x87Pointer(index);
+    const low = this.#memory.loadState(pointer, 64, 16);
+    const high = this.#memory.loadState(this.fn.emit(`getelementptr i8, ptr ${pointer}, i64 8`), 16, 8);
+    return this.or(this.shl(this.zext(high, 80), this.int(80, 64)), this.zext(low, 80));
+  }
+
+  setX87(index: IrValue, value: IrValue): void {
+    const pointer = this.#x87Pointer(index);
+    this.#memory.storeState(pointer, this.trunc(value, 64), 16);
+    this.#memory.storeState(this.fn.emit(`getelementptr i8, ptr ${pointer}, i64 8`), this.bits(value, 64, 16), 8);
+  }
+
+  flag(flag: Flag): IrValue {
+    const variable = flagVariable(flag);
+    const bit = 1 << (variable - FLAG_FIRST);
+    if ((this.flagsSet & bit) === 0) this.flagsRead |= bit;
+    return this.read(variable);
+  }
+
+  setFlag(flag: Flag, value: () => IrValue): void {
+    const variable = flagVariable(flag);
+    if (!this.#isConditional) this.flagsSet |= 1 << (variable - FLAG_FIRST);
+    this.write(variable, new LazyFlag(value));
+  }
+
+  load(width: number, addr: IrValue): IrValue {
+    return this.#memory.load(width, addr);
+  }
+
+  store(addr: IrValue, value: IrValue): void {
+    this.#memory.store(addr, value);
+  }
+
+  loadIf(condition: IrValue, width: number, addr: IrValue): IrValue {
+    if (condition.constant !== undefined)
+      return condition.constant === 1n ? this.load(width, addr) : this.int(width, 0);
+    const { fn } = this;
+    const [yes, join] = [fn.newLabel("load"), fn.newLabel("loaded")];
+    const before = fn.label;
+    fn.branch(condition, yes, join);
+    fn.begin(yes);
+    const loaded = this.load(width, addr);
+    const type = loaded.type;
+    const text = fn.text(loaded, type);
+    const after = fn.label;
+    fn.jump(join);
+    fn.begin(join);
+    const zero = type.startsWith("<") ? "zeroinitializer" : "0";
+    return fn.value(width, type, `phi ${type} [ ${zero}, %${before} ], [ ${text}, %${after} ]`);
+  }
+
+  storeIf(condition: IrValue, addr: IrValue, value: IrValue): void {
+    if (condition.constant === 0n) return;
+    if (condition.constant === 1n) {
+      this.store(addr, value);
+      return;
+    }
+    const { fn } = this;
+    const [yes, join] = [fn.newLabel("store"), fn.newLabel("stored")];
+    fn.branch(condition, yes, join);
+    fn.begin(yes);
+    this.store(addr, value);
+    fn.jump(join);
+    fn.begin(join);
+  }
+
+  atomicRmw(op: "add" | "sub" | "and" | "or" | "xor" | "xchg", addr: IrValue, value: IrValue): IrValue {
+    return this.#memory.atomicRmw(op, addr, value);
+  }
+
+  atomicCas(addr: IrValue, expected: IrValue, desired: IrValue): IrValue {
+    return this.#memory.atomicCas(addr, expected, desired);
+  }
+
+  fence(kind: "full" | "load" | "store"): void {
+    this.#memory.fence(kind);
+  }
+
+  pc(): IrValue {
+    return this.address(this.#instruction!.pc);
+  }
+
+  nextPc(): IrValue {
+    return this.address(this.#instruction!.pc + this.#instruction!.length);
+  }
+
+  jump(target: IrValue, kind: "jump" | "call" | "ret"): void {
+    this.control = { kind, target };
+  }
+
+  branch(condition: IrValue, _target: IrValue): void {
+    this.control = { kind: "branch", condition };
+  }
+
+  againIf(condition: IrValue): void {
+    this.control = { kind: "again", condition };
+  }
+
+  skipIf(condition: IrValue): void {
+    this.#isConditional = true;
+    if (condition.constant !== 0n) this.#hooks.skipIf(condition);
+  }
+
+  rareIf(condition: IrValue): boolean {
+    if (condition.constant !== 0n) this.#hooks.leaveIf(condition, "interpret", 0, this.stateAtStart());
+    return true;
+  }
+
+  trapIf(condition: IrValue, vector: number): void {
+    if (condition.constant !== 0n) this.#hooks.leaveIf(condition, "trap", vector, this.stateAtStart());
+  }
+
+  syscall(): void {
+    this.control = { kind: "syscall" };
+  }
+
+  helper(name: string): void {
+    throw new Unsupported(`${this.#instruction!.mnemonic}: done by the interpreter (${name})`);
+  }
+
+  /** The all-zero or all-one lanes of a mask value, for blending registers. */
+  lanesOf(mask: IrValue, laneBits: number): IrValue {
+    return this.expandMask(mask, laneBits);
+  }
+
+  /** LLVM type in which `width` bits are cut into words. */
+  static wordType(width: number): string {
+    return laneType(width, 64);
+  }
+}

@@ -1,0 +1,86 @@
+// The guest's registers as the lifter's variables. The first ARGUMENT_COUNT travel in arguments from piece to piece, in
+// the order of the convention (ARCHITECTURE.md); the others are loaded from CpuState where a piece needs them and stored
+// when it leaves. A vector register is three variables, so that code that never goes beyond 128 bits has one.
+
+import { CpuState, FLAG_NAMES, GPR_NAMES, offsetOf } from "../abi/index.ts";
+import type { Flag } from "../sem/index.ts";
+
+/** Numbers of variables. */
+export const GPR_FIRST = 0;
+export const LOW_FIRST = 16;
+export const MID_FIRST = 48;
+export const HIGH_FIRST = 80;
+export const MASK_FIRST = 112;
+export const FLAG_FIRST = 120;
+export const VARIABLE_COUNT = 126;
+
+/** General registers in argument order, after the state pointer. */
+const ARGUMENT_GPRS = ["rsp", "rbx", "rbp", "r12", "r13", "r14", "r15", "rax", "rdi", "rsi", "rdx", "rcx", "r8", "r9"];
+ARGUMENT_GPRS.push("r10", "r11");
+const ARGUMENT_VECTORS = 8;
+
+export interface Variable {
+  readonly name: string;
+  readonly width: number;
+  /** LLVM type in which it crosses blocks. */
+  readonly type: string;
+  /** Where it is in CpuState, and as which LLVM type. */
+  readonly offset: number;
+  readonly memoryType: string;
+  readonly isArgument: boolean;
+}
+
+function makeVariables(): Variable[] {
+  const variables: Variable[] = [];
+  GPR_NAMES.forEach((name, i) => {
+    variables.push({
+      name,
+      width: 64,
+      type: "i64",
+      offset: offsetOf(CpuState, "gpr", i),
+      memoryType: "i64",
+      isArgument: true,
+    });
+  });
+  const parts: [string, number, number, string][] = [
+    ["xmm", 0, 128, "<2 x i64>"],
+    ["ymmh", 16, 128, "<2 x i64>"],
+    ["zmmh", 32, 256, "<4 x i64>"],
+  ];
+  for (const [prefix, at, width, type] of parts) {
+    for (let i = 0; i < 32; i++) {
+      const offset = offsetOf(CpuState, "zmm", i) + at;
+      const isArgument = prefix === "xmm" && i < ARGUMENT_VECTORS;
+      variables.push({ name: `${prefix}${i}`, width, type, offset, memoryType: type, isArgument });
+    }
+  }
+  for (let i = 0; i < 8; i++) {
+    const offset = offsetOf(CpuState, "k", i);
+    variables.push({ name: `k${i}`, width: 64, type: "i64", offset, memoryType: "i64", isArgument: false });
+  }
+  for (const name of FLAG_NAMES) {
+    const offset = offsetOf(CpuState, name);
+    variables.push({ name, width: 1, type: "i1", offset, memoryType: "i8", isArgument: false });
+  }
+  return variables;
+}
+
+export const VARIABLES: readonly Variable[] = makeVariables();
+
+/** Variables that travel in arguments, in order. */
+export const ARGUMENTS: readonly number[] = [
+  ...ARGUMENT_GPRS.map((name) => (GPR_NAMES as readonly string[]).indexOf(name)),
+  ...Array.from({ length: ARGUMENT_VECTORS }, (_, i) => LOW_FIRST + i),
+];
+
+/** Parameter list of every piece. */
+export const PARAMETERS = `ptr noalias %state, ${ARGUMENTS.map((v) => `${VARIABLES[v]!.type} %${VARIABLES[v]!.name}`).join(", ")}`;
+/** Parameter types of every piece. */
+export const PARAMETER_TYPES = `ptr, ${ARGUMENTS.map((v) => VARIABLES[v]!.type).join(", ")}`;
+
+/** All flags, as a mask with bit i for FLAG_NAMES[i]. */
+export const ALL_FLAGS = 63;
+
+export function flagVariable(flag: Flag): number {
+  return FLAG_FIRST + FLAG_NAMES.indexOf(flag);
+}
