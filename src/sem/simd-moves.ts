@@ -111,10 +111,11 @@ function zeroRegisters(kept: number): Semantic {
 
 /** The bytes of operand `data` whose mask byte has its top bit set go to [rdi]. */
 const maskedByteStore: Semantic = <V>(s: Sem<V>, insn: Insn<V>) => {
-  const [dataOperand, maskOperand] = insn.opCount === 3 ? [1, 2] : [0, 1];
-  const data = insn.read(dataOperand);
-  const mask = s.signMask(insn.read(maskOperand), 8);
-  const base = insn.opCount === 3 ? insn.address(0) : s.add(s.gpr(7, 64), insn.segmentBase());
+  // Operand 0 is [rdi].
+  const data = insn.read(1);
+  const mask = s.signMask(insn.read(2), 8);
+  const rdi = insn.addressSize === 64 ? s.gpr(7, 64) : s.zext(s.gpr(7, 32), 64);
+  const base = s.add(rdi, insn.segmentBase());
   range(s.w(data) / 8, (lane) => {
     s.storeIf(s.bits(mask, lane, 1), s.add(base, s.int(64, lane)), s.bits(data, lane * 8, 8));
   });

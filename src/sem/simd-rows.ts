@@ -14,6 +14,8 @@ import { SIMD_SHIFT } from "./simd-shift.ts";
 import { SIMD_SHUFFLE } from "./simd-shuffle.ts";
 import { SIMD_STRING } from "./simd-string.ts";
 import type { Row } from "./vocabulary.ts";
+import { X87_ARITHMETIC } from "./x87-arithmetic.ts";
+import { X87_CONTROL } from "./x87-control.ts";
 
 export const SIMD_ROWS: readonly Row[] = [
   ...SIMD_MOVES,
@@ -29,4 +31,6 @@ export const SIMD_ROWS: readonly Row[] = [
   ...FLOAT_ARITHMETIC,
   ...FLOAT_COMPARE,
   ...FLOAT_CONVERT,
+  ...X87_CONTROL,
+  ...X87_ARITHMETIC,
 ];
