@@ -1,5 +1,5 @@
 export { codeKey, type KeySegment, keyName } from "./code-key.ts";
-export { defineStruct, type Field, offsetOf, type Struct } from "./layout.ts";
+export { defineStruct, type Field, offsetOf, printC, type Struct } from "./layout.ts";
 export { printHeader } from "./print-header.ts";
 export { printSyscalls } from "./print-syscalls.ts";
 export * from "./runtime-header.ts";

@@ -1,3 +1,4 @@
+export { buildInterpreter, type InterpreterBuild } from "./build-interpreter.ts";
 export { cacheDirectory, cached, exists, sha256, sha256OfFile, withLock } from "./cache.ts";
 export { type CriuOptions, criuDump, criuProgram, criuRestore, unpackedCriu } from "./criu.ts";
 export {
@@ -11,6 +12,15 @@ export {
   textAt,
 } from "./docker.ts";
 export { DirectoryImages, writeChanged } from "./image-directory.ts";
+export {
+  type CompileTarget,
+  cachedFiles,
+  compileC,
+  compileModule,
+  inParallel,
+  llvmVersion,
+  type ModuleOptions,
+} from "./llvm-tools.ts";
 export { type LocalOptions, localShell } from "./local.ts";
 export {
   type CommandLine,

@@ -1,0 +1,10 @@
+/* The interpreter: one instruction at a time, in any canonical state. */
+#pragma once
+#include "abi.h"
+
+/**
+ * Executes the instruction at state->rip and gives state->exit_reason: EXIT_DISPATCH, go on at rip; EXIT_SYSCALL, rip is
+ * behind a syscall instruction; EXIT_TRAP, exception exit_detail at rip with the state as before the instruction. A fault of
+ * a memory access leaves the state as before the instruction, too. The host's floating-point modes must be those of mxcsr.
+ */
+uint32_t hc_interpret_one(struct cpu_state *state);

@@ -1,0 +1,1 @@
+export { type GeneratedInterpreter, generateInterpreter, type Omission } from "./generate.ts";
