@@ -163,7 +163,11 @@ export class Docker {
     const said = typeof body === "object" && body !== null && "message" in body ? body["message"] : body;
     const code = status === 404 ? "not-found" : status === 409 ? "engine-conflict" : "engine-refused";
     const log = String(said ?? "");
-    throw new HostError(code, `the engine of ${this.shell.name} refused ${method} ${path}: ${lastLines(log, 1)}`, log);
+    throw new HostError(
+      code,
+      `the engine of ${this.shell.name} refused ${method} ${path}: ${log.split("\n", 1)[0]}`,
+      log,
+    );
   }
 
   /** Copies an image with all its layers to another engine. What is there already is not unpacked again. */

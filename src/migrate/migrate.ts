@@ -9,7 +9,14 @@ import { type Container, checkpointDirectory, inspectContainer, logFile, twinReq
 import { Journal } from "./journal.ts";
 import type { MigrationNode } from "./node.ts";
 import { problemsError } from "./problem.ts";
-import { type Attempt, removeContainer, rollBack, setRestartPolicy, startFromCheckpoint } from "./rollback.ts";
+import {
+  type Attempt,
+  removeContainer,
+  rollBack,
+  setRestartPolicy,
+  startFromCheckpoint,
+  withCriuLog,
+} from "./rollback.ts";
 import { applyDifference, copyDirectory, difference, type Snapshot, snapshot } from "./transfer.ts";
 import { stageTranslations, type Translate } from "./translations.ts";
 
@@ -143,10 +150,14 @@ async function checkSpace(source: MigrationNode, target: MigrationNode, containe
 }
 
 async function freeze(source: MigrationNode, container: Container, name: string, timeoutMs: number): Promise<void> {
-  await source.docker.call("POST", `/containers/${container.id}/checkpoints`, {
-    body: { CheckpointID: name, Exit: true },
-    timeoutMs,
-  });
+  try {
+    await source.docker.call("POST", `/containers/${container.id}/checkpoints`, {
+      body: { CheckpointID: name, Exit: true },
+      timeoutMs,
+    });
+  } catch (error) {
+    throw await withCriuLog(source, error);
+  }
   // The engine answers when the dump is written; its bookkeeping of the exit follows.
   for (let tries = 0; tries < 200; tries++) {
     const now = await source.docker.call("GET", `/containers/${container.id}/json`);

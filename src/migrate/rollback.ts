@@ -68,11 +68,24 @@ async function pinAddresses(node: MigrationNode, id: string, networks: Json): Pr
   }
 }
 
+/** The error with what CRIU wrote into the log that the engine names, if that is still there. */
+export async function withCriuLog(node: MigrationNode, error: unknown): Promise<unknown> {
+  if (!(error instanceof HostError)) return error;
+  const path = /(?:log file: |path= ?)(\/\S+\.log)/.exec(error.log)?.[1];
+  if (path === undefined) return error;
+  const { stdout } = await node.shell.run("sh", ["-c", 'grep -a Error "$1" | tail -n 8', "sh", path]);
+  if (stdout.trim() === "") return error;
+  return new HostError(error.code, error.message, `${error.log}\n${stdout}`, error.cause);
+}
+
 /** Starts a container from its checkpoint. */
 export async function startFromCheckpoint(node: MigrationNode, id: string, checkpoint: string): Promise<void> {
-  await node.docker.call("POST", `/containers/${id}/start?checkpoint=${encodeURIComponent(checkpoint)}`, {
-    timeoutMs: RESTORE_TIMEOUT_MS,
-  });
+  const path = `/containers/${id}/start?checkpoint=${encodeURIComponent(checkpoint)}`;
+  try {
+    await node.docker.call("POST", path, { timeoutMs: RESTORE_TIMEOUT_MS });
+  } catch (error) {
+    throw await withCriuLog(node, error);
+  }
 }
 
 /** Makes sure that the container runs at the source, from its checkpoint if it was frozen. */
