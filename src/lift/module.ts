@@ -3,11 +3,12 @@
 
 import { IrFunction, IrModule } from "../llvm/index.ts";
 import { TABLE, Unsupported } from "../sem/index.ts";
-import type { CodeMap, Shape } from "./code-map.ts";
-import { Graph, type Piece } from "./graph.ts";
+import { FLOW } from "../x86/index.ts";
+import { type CodeMap, MARK, type Shape } from "./code-map.ts";
+import { type Block, Graph, type Piece } from "./graph.ts";
 import { computeLiveFlags, type FlagEffects } from "./liveness.ts";
 import { LiftInsn } from "./operands.ts";
-import { type LiftContext, PieceWriter, pieceSymbol } from "./piece.ts";
+import { type LiftContext, PieceWriter } from "./piece.ts";
 import { LiftSem, type PieceHooks } from "./sem.ts";
 import { ALL_FLAGS, VARIABLES } from "./variables.ts";
 
@@ -15,7 +16,8 @@ import { ALL_FLAGS, VARIABLES } from "./variables.ts";
 const SHARD_INSTRUCTIONS = 6000;
 
 export interface Shard {
-  readonly name: string;
+  readonly index: number;
+  readonly instructions: number;
   readonly ir: string;
 }
 
@@ -31,6 +33,9 @@ export interface LiftedFile {
   readonly instructions: number;
   readonly interpretedInstructions: number;
   readonly unsupported: readonly UnsupportedShape[];
+  isFunction(block: Block): boolean;
+  /** Whether the block ends in an indirect jump whose targets are known at run time only. */
+  isUnresolvedJump(block: Block): boolean;
 }
 
 /** Tries the semantic of every shape once, on the first instruction that has it. */
@@ -89,22 +94,27 @@ export function liftFile(map: CodeMap): LiftedFile {
     instructions: count(map.shapes),
     interpretedInstructions: count(unsupported),
     unsupported,
+    isFunction: (block) => (block.marks & MARK.function) !== 0,
+    isUnresolvedJump: (block) =>
+      block.flow === FLOW.indirectJump && !block.table && !map.slotJumps.has(block.pcs[block.pcs.length - 1]!),
   };
 }
 
 /** The modules of a file, made one after the other. */
 export function* writeShards(file: LiftedFile): Generator<Shard> {
   const { context, pieces } = file;
+  let index = 0;
   for (let first = 0; first < pieces.length; ) {
     let end = first;
-    for (let size = 0; end < pieces.length && size < SHARD_INSTRUCTIONS; end++) {
-      for (const block of pieces[end]!.blocks) size += block.pcs.length;
+    let instructions = 0;
+    for (; end < pieces.length && instructions < SHARD_INSTRUCTIONS; end++) {
+      for (const block of pieces[end]!.blocks) instructions += block.pcs.length;
     }
     const members = pieces.slice(first, end);
     const heads = new Set(members.map((piece) => piece.head));
     const module = new IrModule("aarch64");
     for (const piece of members) new PieceWriter(module, piece, context, heads).write();
-    yield { name: pieceSymbol(members[0]!.head.start), ir: module.toString() };
+    yield { index: index++, instructions, ir: module.toString() };
     first = end;
   }
 }

@@ -224,7 +224,9 @@ export class PieceWriter implements PieceHooks {
 
   #addExit(exit: ExitWithout<"label">): string {
     const label = this.#fn.newLabel("exit");
-    this.#exits.push({ ...exit, label, state: exit.state.slice() } as Exit);
+    // A flag that is forced later, in another block, must be made once more in the exit.
+    const state = exit.state.map((slot) => (slot instanceof LazyFlag ? (slot.forced ?? new LazyFlag(slot.make)) : slot));
+    this.#exits.push({ ...exit, label, state } as Exit);
     return label;
   }
 

@@ -1,0 +1,214 @@
+// Translates an ELF file: finds and lifts its code (src/lift), runs the LLVM tools over the shards, links them and
+// writes the translation file. Objects are cached by the content of their IR, whole translations by the file's digest
+// and that of the translator's own sources.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ABI_VERSION, keyName, TRANSLATION_SUFFIX } from "../abi/index.ts";
+import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
+import { discover, finishTranslation, type LiftedFile, liftFile, linkerScript, writeShards } from "../lift/index.ts";
+import { cached, sha256 } from "./cache.ts";
+import { compileModule, inParallel, llvmVersion } from "./llvm-tools.ts";
+import { runChecked } from "./process.ts";
+
+/** Passes that pay on lifted code; see bench/passes. */
+const PASSES = "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,early-cse,dse,adce)";
+const LLC_OPTIONS = ["-mtriple=aarch64-linux-gnu", "-mattr=+v8.1a,+lse,+rcpc"];
+/** Directories under src/ whose content decides what comes out. */
+const TRANSLATOR_MODULES = ["abi", "elf", "x86", "llvm", "sem", "lift"];
+
+/** What a translation covers and what it took. */
+export interface TranslationReport {
+  readonly file: string;
+  readonly sha256: string;
+  /** Name of the translation file: the code key and its suffix. */
+  readonly name: string;
+  readonly codeBytes: number;
+  /** Bytes of executable segments in which instructions were found. */
+  readonly coveredBytes: number;
+  readonly instructions: number;
+  readonly interpretedInstructions: number;
+  readonly unsupported: readonly { readonly mnemonic: string; readonly count: number; readonly reason: string }[];
+  readonly functions: number;
+  readonly entries: number;
+  readonly jumpTables: number;
+  readonly unresolvedJumps: number;
+  readonly outputBytes: number;
+  readonly milliseconds: Readonly<Record<"discover" | "analyse" | "compile" | "link", number>>;
+}
+
+export interface Translation {
+  /** The translation file, in the cache. */
+  readonly path: string;
+  readonly report: TranslationReport;
+}
+
+let translatorDigest: string | undefined;
+
+/** Digest of everything but the tools that decides what a translation looks like. */
+function translatorVersion(): string {
+  if (translatorDigest !== undefined) return translatorDigest;
+  const contents: string[] = [`${ABI_VERSION}`, PASSES, ...LLC_OPTIONS];
+  for (const module of TRANSLATOR_MODULES) {
+    const directory = join(import.meta.dirname, "..", module);
+    for (const file of readdirSync(directory)
+      .filter((name) => name.endsWith(".ts"))
+      .sort()) {
+      contents.push(file, readFileSync(join(directory, file), "latin1"));
+    }
+  }
+  translatorDigest = sha256(contents.join("\n"));
+  return translatorDigest;
+}
+
+/** Translates the file at `path` for arm64, unless the cache has the translation. */
+export async function translateFile(path: string, onProgress: (done: number) => void = () => {}): Promise<Translation> {
+  const bytes = await readFile(path);
+  const digest = sha256(bytes);
+  const key = ["translation", digest, await llvmVersion(), translatorVersion()].join("\n");
+  const file = await cached(key, TRANSLATION_SUFFIX, async (output) => {
+    const { report, translation } = await translate(bytes, path, digest, onProgress);
+    await writeFile(`${output}.json`, JSON.stringify(report, null, 2));
+    await writeFile(output, translation);
+    // The report lies beside its translation, under the name that the cache gives it.
+    const final = output.replace(/\.part$/, "");
+    await copyFile(`${output}.json`, `${final}.json`);
+    await rm(`${output}.json`);
+  });
+  const report = JSON.parse(await readFile(`${file}.json`, "utf8")) as TranslationReport;
+  return { path: file, report: { ...report, file: path } };
+}
+
+async function translate(
+  bytes: Uint8Array,
+  path: string,
+  digest: string,
+  onProgress: (done: number) => void,
+): Promise<{ report: TranslationReport; translation: Uint8Array }> {
+  const clock = makeClock();
+  const elf = readElf(bytes, path);
+  const { map } = discover(elf);
+  const discoverMs = clock();
+  const lifted = liftFile(map);
+  const analyseMs = clock();
+  const objects = await compileShards(lifted, onProgress);
+  const compileMs = clock();
+  const segments = executableSegments(elf);
+  const codeKey = fileCodeKey(elf);
+  const entries = lifted.pieces.map((piece) => piece.head.start);
+  const translation = finishTranslation(await link(objects, entries.length), {
+    codeKey,
+    sha256: Buffer.from(digest, "hex"),
+    guestLow: Math.min(...segments.map((s) => s.vaddr)),
+    guestHigh: Math.max(...segments.map((s) => s.vaddr + s.bytes.length)),
+    entries,
+  });
+  const coverage = measure(lifted);
+  const report: TranslationReport = {
+    file: path,
+    sha256: digest,
+    name: `${keyName(codeKey)}${TRANSLATION_SUFFIX}`,
+    codeBytes: segments.reduce((sum, s) => sum + s.bytes.length, 0),
+    ...coverage,
+    instructions: lifted.instructions,
+    interpretedInstructions: lifted.interpretedInstructions,
+    unsupported: summarise(lifted),
+    entries: entries.length,
+    outputBytes: translation.length,
+    milliseconds: { discover: discoverMs, analyse: analyseMs, compile: compileMs, link: clock() },
+  };
+  return { report, translation };
+}
+
+/** Milliseconds since it was asked last. */
+function makeClock(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const passed = Math.round(now - last);
+    last = now;
+    return passed;
+  };
+}
+
+async function compileShards(lifted: LiftedFile, onProgress: (done: number) => void): Promise<string[]> {
+  const shards = writeShards(lifted);
+  const total = lifted.instructions;
+  let done = 0;
+  // Shards are written when a processor is free for them: their text is a hundred times the guest's code.
+  const worker = async (): Promise<[number, string][]> => {
+    const objects: [number, string][] = [];
+    for (let next = shards.next(); !next.done; next = shards.next()) {
+      const { index, ir, instructions } = next.value;
+      const object = await compileModule("aarch64", ir, { passes: PASSES, level: "-O2", llc: LLC_OPTIONS });
+      objects.push([index, object]);
+      done += instructions;
+      onProgress(Math.min(1, done / total));
+    }
+    return objects;
+  };
+  const lists = await inParallel(Array.from({ length: 2 }, () => worker));
+  return lists
+    .flat()
+    .sort(([a], [b]) => a - b)
+    .map(([, object]) => object);
+}
+
+async function link(objects: readonly string[], entries: number): Promise<Uint8Array> {
+  const directory = await mkdtemp(join(tmpdir(), "hcontainer-link-"));
+  try {
+    const [script, list, output] = ["link.ld", "objects", "linked"].map((name) => join(directory, name)) as [
+      string,
+      string,
+      string,
+    ];
+    await writeFile(script, linkerScript(entries));
+    await writeFile(list, objects.join("\n"));
+    await runChecked("ld.lld-19", [
+      "-m",
+      "aarch64elf",
+      "--script",
+      script,
+      "--no-gc-sections",
+      "-o",
+      output,
+      `@${list}`,
+    ]);
+    return await readFile(output);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function measure(
+  lifted: LiftedFile,
+): Pick<TranslationReport, "coveredBytes" | "functions" | "jumpTables" | "unresolvedJumps"> {
+  const { map, graph } = lifted.context;
+  let coveredBytes = 0;
+  for (const segment of map.segments) {
+    for (let offset = 0, end = 0; offset < segment.bytes.length; offset++) {
+      const length = segment.lengths[offset]!;
+      if (length > 0) end = Math.max(end, offset + length);
+      if (offset < end) coveredBytes++;
+    }
+  }
+  const blocks = [...graph.blocks.values()];
+  return {
+    coveredBytes,
+    functions: blocks.filter((block) => lifted.isFunction(block)).length,
+    jumpTables: map.tables.size,
+    unresolvedJumps: blocks.filter((block) => lifted.isUnresolvedJump(block)).length,
+  };
+}
+
+function summarise(lifted: LiftedFile): TranslationReport["unsupported"] {
+  const byMnemonic = new Map<string, { mnemonic: string; count: number; reason: string }>();
+  for (const { mnemonic, count, reason } of lifted.unsupported) {
+    const found = byMnemonic.get(mnemonic);
+    if (found) found.count += count;
+    else byMnemonic.set(mnemonic, { mnemonic, count, reason });
+  }
+  return [...byMnemonic.values()].sort((a, b) => b.count - a.count);
+}

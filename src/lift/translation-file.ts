@@ -1,0 +1,110 @@
+// The translation file (src/abi/translation.ts): how the linker must lay it out, and what is filled in afterwards. The
+// linker leaves room for header and entries and names every piece in its symbol table; from that the table of entries is
+// written, and the symbol table is cut off.
+
+import {
+  ABI_VERSION,
+  offsetOf,
+  TRANSLATION_HEADER_OFFSET,
+  TRANSLATION_MAGIC,
+  TranslationHeader,
+} from "../abi/index.ts";
+import { assert } from "../base/index.ts";
+import { BIAS_SYMBOL, pieceSymbol } from "./piece.ts";
+
+/** Bytes of one entry. */
+const ENTRY_BYTES = 8;
+/** Data starts a page of the largest size that arm64 kernels use. */
+const DATA_ALIGNMENT = 0x10000;
+
+/** What the header says about the guest's file. */
+export interface TranslationFacts {
+  readonly codeKey: readonly number[];
+  readonly sha256: Uint8Array;
+  readonly guestLow: number;
+  readonly guestHigh: number;
+  /** pcs of all entries. */
+  readonly entries: readonly number[];
+}
+
+/** The linker script for a translation with so many entries. */
+export function linkerScript(entries: number): string {
+  const header = TRANSLATION_HEADER_OFFSET;
+  return `
+PHDRS { image PT_LOAD FILEHDR PHDRS FLAGS(5); data PT_LOAD FLAGS(6); }
+SECTIONS {
+  . = ${header};
+  .hc_header : { BYTE(0) . += ${TranslationHeader.sizeBytes - 1}; } :image
+  .hc_entries : ALIGN(64) { hc_entries = .; BYTE(0) . += ${entries * ENTRY_BYTES}; } :image
+  .rodata : ALIGN(64) { *(.rodata .rodata.*) } :image
+  .text : ALIGN(64) { *(.text .text.*) } :image
+  .hc_data : ALIGN(${DATA_ALIGNMENT}) { ${BIAS_SYMBOL} = .; QUAD(0) . += 4096 - 8; hc_end = .; } :data
+  /DISCARD/ : { *(.comment .note* .eh_frame* .ARM.*) }
+}
+`;
+}
+
+/** Values of the symbols of a linked file (our own linker's output: trusted, but not blindly). */
+function readSymbols(view: DataView): Map<string, number> {
+  const at = Number(view.getBigUint64(40, true));
+  const count = view.getUint16(60, true);
+  const size = view.getUint16(58, true);
+  const symbols = new Map<string, number>();
+  for (let i = 0; i < count; i++) {
+    const section = at + i * size;
+    if (view.getUint32(section + 4, true) !== 2) continue;
+    const names = at + view.getUint32(section + 40, true) * size;
+    const namesAt = Number(view.getBigUint64(names + 24, true));
+    const first = Number(view.getBigUint64(section + 24, true));
+    const end = first + Number(view.getBigUint64(section + 32, true));
+    for (let symbol = first; symbol < end; symbol += 24) {
+      let name = "";
+      for (let c = namesAt + view.getUint32(symbol, true); view.getUint8(c) !== 0; c++) {
+        name += String.fromCharCode(view.getUint8(c));
+      }
+      symbols.set(name, Number(view.getBigUint64(symbol + 8, true)));
+    }
+  }
+  return symbols;
+}
+
+/** Makes the translation file out of the linker's output. */
+export function finishTranslation(linked: Uint8Array, facts: TranslationFacts): Uint8Array {
+  const symbols = readSymbols(new DataView(linked.buffer, linked.byteOffset, linked.byteLength));
+  const symbol = (name: string): number => {
+    const value = symbols.get(name);
+    assert(value !== undefined, `the linked translation defines ${name}`);
+    return value;
+  };
+  const imageBytes = symbol("hc_end");
+  const entriesOffset = symbol("hc_entries");
+  assert(imageBytes <= linked.length, "addresses and file offsets of a translation are the same");
+  const file = linked.slice(0, imageBytes);
+  const view = new DataView(file.buffer);
+  // ET_DYN, since it runs wherever it is mapped; the section headers are cut off.
+  view.setUint16(16, 3, true);
+  view.setBigUint64(40, 0n, true);
+  for (const at of [58, 60, 62]) view.setUint16(at, 0, true);
+
+  const entries = [...facts.entries].sort((a, b) => a - b);
+  entries.forEach((pc, i) => {
+    view.setUint32(entriesOffset + i * ENTRY_BYTES, pc - facts.guestLow, true);
+    view.setUint32(entriesOffset + i * ENTRY_BYTES + 4, symbol(pieceSymbol(pc)), true);
+  });
+
+  const field = (name: string, index = 0): number =>
+    TRANSLATION_HEADER_OFFSET + offsetOf(TranslationHeader, name, index);
+  view.setBigUint64(field("magic"), TRANSLATION_MAGIC, true);
+  view.setUint32(field("abi_version"), ABI_VERSION, true);
+  view.setUint32(field("entry_count"), entries.length, true);
+  facts.codeKey.forEach((word, i) => {
+    view.setUint32(field("code_key", i), word, true);
+  });
+  file.set(facts.sha256, field("sha256"));
+  view.setBigUint64(field("guest_low"), BigInt(facts.guestLow), true);
+  view.setBigUint64(field("guest_high"), BigInt(facts.guestHigh), true);
+  view.setBigUint64(field("image_bytes"), BigInt(imageBytes), true);
+  view.setBigUint64(field("entries_offset"), BigInt(entriesOffset), true);
+  view.setBigUint64(field("data_offset"), BigInt(symbol(BIAS_SYMBOL)), true);
+  return file;
+}
