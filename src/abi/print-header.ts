@@ -11,6 +11,8 @@ const hex = (value: number | bigint): string => `0x${value.toString(16)}${typeof
 export function printHeader(): string {
   const constants: [string, number | bigint][] = [
     ["ABI_VERSION", state.ABI_VERSION],
+    ["HC_BASE", state.HC_BASE],
+    ["HC_BASE_QEMU_USER", state.HC_BASE_QEMU_USER],
     ["PROC_AREA_OFFSET", state.PROC_AREA_OFFSET],
     ["PROC_AREA_BYTES", state.PROC_AREA_BYTES],
     ["PROC_PRIVATE_OFFSET", state.PROC_PRIVATE_OFFSET],

@@ -1,6 +1,7 @@
 export { buildInterpreter, type InterpreterBuild } from "./build-interpreter.ts";
+export { buildRuntime, type RuntimePlace } from "./build-runtime.ts";
 export { cacheDirectory, cached, exists, sha256, sha256OfFile, withLock } from "./cache.ts";
-export { type CriuOptions, criuDump, criuProgram, criuRestore, unpackedCriu } from "./criu.ts";
+export { type CriuOptions, criuDump, criuRestore, criuWords } from "./criu.ts";
 export {
   Docker,
   type EngineReply,

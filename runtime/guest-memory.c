@@ -1,0 +1,31 @@
+/* The runtime's own accesses to the guest's memory. A fault in hc_copy_bytes is turned into -EFAULT by the signal
+ * handler (signals.c). */
+#include "runtime.h"
+
+static int in_reach(uint64_t address, uint64_t bytes) { return address < GUEST_LIMIT && bytes <= GUEST_LIMIT - address; }
+
+/** Copies from the guest; 0 or -EFAULT. */
+int64_t guest_read(void *to, uint64_t from, uint64_t bytes) {
+    if (!in_reach(from, bytes)) return -EFAULT;
+    return hc_copy_bytes(to, (const void *)from, bytes);
+}
+
+/** Copies to the guest; 0 or -EFAULT (then some bytes may have been written). */
+int64_t guest_write(uint64_t to, const void *from, uint64_t bytes) {
+    if (!in_reach(to, bytes)) return -EFAULT;
+    return hc_copy_bytes((void *)to, from, bytes);
+}
+
+/** Copies a zero-terminated text of less than `limit` bytes: its length, -EFAULT or -ENAMETOOLONG. */
+int64_t guest_text(char *to, uint64_t from, uint64_t limit) {
+    for (uint64_t at = 0; at < limit;) {
+        /* Up to the next page, so that a text just before an unmapped page is read. */
+        uint64_t chunk = PAGE - ((from + at) & (PAGE - 1));
+        if (chunk > 64) chunk = 64;
+        if (chunk > limit - at) chunk = limit - at;
+        if (guest_read(to + at, from + at, chunk) < 0) return -EFAULT;
+        for (uint64_t i = 0; i < chunk; i++) if (to[at + i] == 0) return (int64_t)(at + i);
+        at += chunk;
+    }
+    return -ENAMETOOLONG;
+}

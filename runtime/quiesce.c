@@ -1,0 +1,67 @@
+/* Safepoints: the only places where a signal reaches the guest and where a thread may be stopped for a dump. A node
+ * asks by the quiesce signal from outside the process's pid namespace (so that si_pid is 0); every thread then parks with
+ * canonical state until the node clears ProcState.quiesce. */
+#include "runtime.h"
+
+/** A request by the node, or one passed on by another thread of this process. */
+int is_quiesce_request(int number, const struct siginfo *info) {
+    if (number != quiesce_signal()) return 0;
+    if (info->code == SI_USER) return info->sender.pid == 0 || under_qemu();
+    return info->code == SI_TKILL && info->sender.pid == (int32_t)HOST0(getpid) && PROC->quiesce;
+}
+
+/** From the signal handler: marks the process and wakes its other threads. */
+void quiesce_requested(struct cpu_state *cpu) {
+    struct proc_state *proc = PROC;
+    if (__atomic_exchange_n(&proc->quiesce, 1, __ATOMIC_SEQ_CST)) return;
+    int64_t pid = HOST0(getpid);
+    for (uint32_t slot = 0; slot < PROC_PRIVATE->thread_slots; slot++) {
+        struct cpu_state *other = thread_area(slot);
+        if (other == cpu || thread_of(other)->in_use != 1 || private_of(other)->vfork_child) continue;
+        HOST3(tgkill, pid, thread_of(other)->host_tid, quiesce_signal());
+    }
+}
+
+/** Called by the owner of the thread only, signal handler included. */
+void unpark(struct cpu_state *cpu) {
+    if (__atomic_exchange_n(&thread_of(cpu)->parked, 0, __ATOMIC_SEQ_CST)) __atomic_fetch_sub(&PROC->parked, 1, __ATOMIC_SEQ_CST);
+}
+
+static void park(struct cpu_state *cpu) {
+    struct thread_state *thread = thread_of(cpu);
+    volatile uint32_t *quiesce = &PROC->quiesce, *parked = &thread->parked;
+    /* A signal from here on finds parked set, or is seen below. */
+    __atomic_store_n(&thread->parked, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&PROC->parked, 1, __ATOMIC_SEQ_CST);
+    if (*(volatile uint32_t *)&thread->signal_number) unpark(cpu);
+    while (*quiesce && *parked) {
+        struct timespec wait = { 0, 2000000 };
+        HOST2(nanosleep, &wait, 0);
+    }
+    unpark(cpu);
+}
+
+/** Between two guest instructions, when CpuState.pending is set. */
+void safepoint(struct cpu_state *cpu) {
+    struct thread_state *thread = thread_of(cpu);
+    struct thread_private *priv = private_of(cpu);
+    for (;;) {
+        *(volatile uint32_t *)&cpu->pending = 0;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        int number = (int)*(volatile uint32_t *)&thread->signal_number;
+        if (number) {
+            struct siginfo info;
+            memory_copy(&info, thread->signal_info, sizeof info);
+            thread->signal_number = 0;
+            deliver_signal(cpu, number, &info);
+        } else if (priv->held_quiesce && !(thread->sigmask & SIGNAL_BIT(quiesce_signal()))) {
+            struct siginfo info = priv->held_quiesce_info;
+            priv->held_quiesce = 0;
+            deliver_signal(cpu, quiesce_signal(), &info);
+        } else if (*(volatile uint32_t *)&PROC->quiesce && !priv->vfork_child) {
+            park(cpu);
+        } else {
+            break;
+        }
+    }
+}

@@ -1,0 +1,140 @@
+/* The runtime as the kernel starts it: on the command line as `runtime PROGRAM [ARGUMENT]...`, or by a guest's execve
+ * with EXEC_VARIABLE as the last string of the environment (exec.c). */
+#include "runtime.h"
+
+#define EXEC_VARIABLE "HCONTAINER_EXEC="
+
+static void map_area(uint64_t at, uint64_t bytes) {
+    int64_t got = HOST6(mmap, at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (got != (int64_t)at) fatal("the address space has no room for the runtime's state", "");
+}
+
+struct start { const char *file, *name; char **argv, **envp; int quiesce, quiesce_blocked; };
+
+/** Takes EXEC_VARIABLE off the environment, if its last string is one. The two names point into it. */
+static int take_exec_variable(struct start *start, char *file) {
+    char **last = start->envp;
+    if (!*last) return 0;
+    while (last[1]) last++;
+    if (!text_starts(*last, EXEC_VARIABLE)) return 0;
+    const char *at = *last + text_length(EXEC_VARIABLE);
+    for (; *at && *at != ':'; at++) {
+        if (*at == 'q') start->quiesce = 1;
+        if (*at == 'b') start->quiesce_blocked = 1;
+    }
+    if (*at++ != ':') return 0;
+    uint64_t length = 0;
+    while (*at >= '0' && *at <= '9') length = length * 10 + (uint64_t)(*at++ - '0');
+    if (*at++ != ':' || length >= 4096 || length > text_length(at)) return 0;
+    memory_copy(file, at, length);
+    file[length] = 0;
+    start->file = file;
+    start->name = at + length;
+    *last = 0;
+    return 1;
+}
+
+/** Looks for a name without a slash where PATH says, as a shell would. */
+static const char *find_program(const char *name, char **envp, char *found, uint64_t bytes) {
+    const char *path = "/usr/local/bin:/usr/bin:/bin";
+    for (const char *at = name; *at; at++) if (*at == '/') return name;
+    for (; *envp; envp++) if (text_starts(*envp, "PATH=")) path = *envp + 5;
+    while (*path) {
+        char *to = found, *end = found + bytes;
+        while (*path && *path != ':' && to < end - 1) *to++ = *path++;
+        while (*path && *path != ':') path++;
+        if (*path == ':') path++;
+        if (to == found) *to++ = '.';
+        *to = 0;
+        to = text_append(to, end, "/");
+        text_append(to, end, name);
+        if (HOST3(faccessat, AT_CURRENT_DIRECTORY, found, 1) == 0) return found;
+    }
+    return name;
+}
+
+/** In the build for qemu user mode: how the runtime is started again, and where translations are. */
+static void take_qemu_variables(char **envp) {
+    struct proc_private *priv = PROC_PRIVATE;
+    char **keep = envp;
+    for (; *envp; envp++) {
+        if (text_starts(*envp, "HCONTAINER_QEMU_USER=")) text_append(priv->qemu_path, priv->qemu_path + sizeof priv->qemu_path, *envp + 21);
+        else if (text_starts(*envp, "HCONTAINER_TRANSLATIONS=")) text_append(priv->translations, priv->translations + sizeof priv->translations, *envp + 24);
+        else *keep++ = *envp;
+    }
+    *keep = 0;
+    HOST4(readlinkat, AT_CURRENT_DIRECTORY, "/proc/self/exe", priv->runtime_path, sizeof priv->runtime_path - 1);
+}
+
+static void take_signals(struct cpu_state *cpu, const struct start *start) {
+    uint64_t mask = 0;
+    HOST4(rt_sigprocmask, SIG_BLOCK, 0, &mask, 8);
+    mask &= ~SIGNAL_BIT(quiesce_signal());
+    if (start->quiesce_blocked) mask |= SIGNAL_BIT(quiesce_signal());
+    thread_of(cpu)->sigmask = mask;
+    thread_of(cpu)->sas_flags = SS_DISABLE;
+    for (int number = 1; number <= SIGNAL_LIMIT; number++) {
+        struct kernel_sigaction action = { 0, 0, 0, 0 };
+        if (HOST4(rt_sigaction, number, 0, &action, 8) == 0 && action.handler == SIG_IGN) PROC->sigactions[number - 1].handler = SIG_IGN;
+    }
+    use_signal_stack(cpu);
+    install_signals(cpu);
+    set_host_mask(cpu, mask);
+}
+
+/** Lets /proc/PID/cmdline, environ and stat show the program's; a kernel that refuses does no harm. */
+static void describe_to_kernel(const char *name) {
+    struct proc_state *proc = PROC;
+    const char *base = name;
+    for (const char *at = name; *at; at++) if (*at == '/') base = at + 1;
+    HOST5(prctl, PR_SET_NAME, base, 0, 0, 0);
+    struct { uint64_t fields[11], auxv; uint32_t auxv_bytes, exe_fd; } map = {
+        { proc->start_code, proc->end_code, proc->start_data, proc->end_data, proc->brk_start, proc->brk_now,
+          proc->start_stack, proc->arg_start, proc->arg_end, proc->env_start, proc->env_end },
+        (uint64_t)proc->auxv, 0, ~0u,
+    };
+    while (proc->auxv[map.auxv_bytes / 8]) map.auxv_bytes += 16;
+    map.auxv_bytes += 16;
+    HOST5(prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0);
+}
+
+_Noreturn void hc_start(uint64_t *stack) {
+    struct start start = { 0 };
+    char file[4096], found[4096];
+    uint64_t argc = stack[0];
+    start.argv = (char **)(stack + 1);
+    start.envp = start.argv + argc + 1;
+    uint64_t *auxv = (uint64_t *)start.envp;
+    while (*auxv) auxv++;
+    auxv++;
+
+    uint64_t base = base_address();
+    map_area(base + PROC_AREA_OFFSET, PROC_AREA_BYTES);
+    struct proc_state *proc = PROC;
+    proc->magic = PROC_MAGIC;
+    proc->abi_version = ABI_VERSION;
+    proc->translation_next = base + TRANSLATION_OFFSET;
+    proc->threads = 1;
+    struct cpu_state *cpu = thread_create_area();
+    if (!cpu) fatal("the address space has no room for a thread", "");
+    __asm__ volatile("msr tpidr_el0, %0" : : "r"(cpu));
+    thread_of(cpu)->host_tid = (int32_t)HOST0(gettid);
+
+    if (!take_exec_variable(&start, file)) {
+        if (argc < 2) fatal("usage: runtime PROGRAM [ARGUMENT]...", "");
+        start.argv++;
+        start.file = start.name = find_program(start.argv[0], start.envp, found, sizeof found);
+    }
+    if (under_qemu()) take_qemu_variables(start.envp);
+    struct program program;
+    if (!load_program(start.file, &program)) fatal("this is no x86-64 program that can be loaded: ", start.file);
+    cpu->fcw = 0x37f;
+    cpu->mxcsr = 0x1f80;
+    cpu->gpr[4] = build_stack(start.name, start.argv, start.envp, &program, auxv);
+    cpu->rip = program.entry;
+    describe_to_kernel(start.name);
+    proc->quiesce = (uint32_t)start.quiesce;
+    cpu->pending = proc->quiesce;
+    take_signals(cpu, &start);
+    hc_run_on(cpu, (uint64_t)cpu + THREAD_AREA_BYTES);
+}
