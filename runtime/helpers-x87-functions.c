@@ -210,9 +210,10 @@ HELPER(yl2x) {
         if (log.mantissa == 0) {
             result = scaled_log(cpu, &y, CLASS_ZERO, 0, log, &flags);
         } else if (is_power && y.class == CLASS_NORMAL) {
-            /* An integer times y: rounded as a product is. */
+            /* An integer times y: rounded as a product is, but always called inexact. */
             struct mode mode = {x87_mode(cpu).rounding, 64};
             result = x87_round(y.negative != log.negative, y.exponent + log.exponent + 1, (wide)y.mantissa * (uint64_t)(log.mantissa >> 64), mode, &flags);
+            flags |= FLAG_INEXACT;
         } else {
             result = scaled_log(cpu, &y, CLASS_NORMAL, log.negative, log, &flags);
         }
@@ -315,11 +316,13 @@ HELPER(patan) {
     finish_two(cpu, result, flags);
 }
 
-/* x modulo pi/2, and the number of the quadrant modulo 4. CPUs take pi as 0x3.243f6a8885a308d3, so pi/2 is HALF_PI * 2^-65. */
+/* x modulo pi/2 and the number of the quadrant modulo 4; beyond pi/4 the distance to pi/2 instead, `mirrored`, so that the
+ * smaller of sine and cosine keeps its precision. CPUs take pi as 0x3.243f6a8885a308d3: pi/2 is HALF_PI * 2^-65. */
 #define HALF_PI WIDE(0x3, 0x243f6a8885a308d3)
 
-static struct long_number reduce_angle(const struct number *x, unsigned *quadrant) {
+static struct long_number reduce_angle(const struct number *x, unsigned *quadrant, int *mirrored) {
     *quadrant = 0;
+    *mirrored = 0;
     if (x->exponent < 0) return (struct long_number){0, x->exponent, (wide)x->mantissa << 64};
     /* x in units of 2^-65 is mantissa * 2^(exponent + 2). */
     wide rest = 0;
@@ -334,6 +337,8 @@ static struct long_number reduce_angle(const struct number *x, unsigned *quadran
         }
     }
     *quadrant = quotient & 3;
+    *mirrored = rest > HALF_PI / 2;
+    if (*mirrored) rest = HALF_PI - rest;
     return normal(0, 127 - 65, rest);
 }
 
@@ -342,13 +347,14 @@ enum { SINE = 1, COSINE = 2 };
 /* Sine and cosine of a finite number that is not zero. */
 static void sine_cosine(const struct number *x, struct long_number *sine, struct long_number *cosine) {
     unsigned quadrant;
-    struct long_number angle = reduce_angle(x, &quadrant);
+    int mirrored;
+    struct long_number angle = reduce_angle(x, &quadrant, &mirrored);
     struct long_number s = angle, c = small_integer(1);
     if (angle.mantissa) {
         s = circular(angle, 1);
         c = circular(angle, 0);
     }
-    int swapped = quadrant & 1;
+    int swapped = (int)(quadrant & 1) != mirrored;
     *sine = swapped ? c : s;
     *cosine = swapped ? s : c;
     sine->negative ^= (quadrant >> 1) & 1;
