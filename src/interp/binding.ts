@@ -16,7 +16,7 @@ export class InterpreterSem extends IrOps implements Sem<IrValue> {
 
   constructor(fn: IrFunction) {
     super(fn);
-    this.memory = new IrMemory(this, true);
+    this.memory = new IrMemory(this, true, true);
     this.registers = new Registers(this, this.memory);
   }
 

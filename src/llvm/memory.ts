@@ -16,10 +16,13 @@ function memoryType(width: number): string {
 export class IrMemory {
   readonly #ops: IrOps;
   readonly ordered: boolean;
+  readonly #access: "" | " volatile";
 
-  constructor(ops: IrOps, ordered: boolean) {
+  /** With `keepsFaults`, an access whose result nobody needs is made all the same. */
+  constructor(ops: IrOps, ordered: boolean, keepsFaults = false) {
     this.#ops = ops;
     this.ordered = ordered && ops.target === "aarch64";
+    this.#access = keepsFaults ? " volatile" : "";
   }
 
   get #fn(): IrFunction {
@@ -44,7 +47,12 @@ export class IrMemory {
 
   load(width: number, addr: IrValue): IrValue {
     const type = memoryType(width);
-    const value = this.#fn.value(width, type, `load ${type}, ptr ${this.pointer(addr)}, align 1, !tbaa ${TBAA.mem}`);
+    const pointer = this.pointer(addr);
+    const value = this.#fn.value(
+      width,
+      type,
+      `load${this.#access} ${type}, ptr ${pointer}, align 1, !tbaa ${TBAA.mem}`,
+    );
     if (this.ordered) this.#fn.effect("fence acquire");
     return value;
   }
@@ -52,7 +60,8 @@ export class IrMemory {
   store(addr: IrValue, value: IrValue): void {
     if (this.ordered) this.#fn.effect("fence release");
     const type = memoryType(value.width);
-    this.#fn.effect(`store ${this.#fn.typed(value, type)}, ptr ${this.pointer(addr)}, align 1, !tbaa ${TBAA.mem}`);
+    const pointer = this.pointer(addr);
+    this.#fn.effect(`store${this.#access} ${this.#fn.typed(value, type)}, ptr ${pointer}, align 1, !tbaa ${TBAA.mem}`);
   }
 
   /** Loads where the condition is 1; else gives 0 and touches nothing. */
@@ -78,7 +87,10 @@ export class IrMemory {
   storeIf(condition: IrValue, addr: IrValue, value: IrValue): void {
     const fn = this.#fn;
     if (condition.constant === 0n) return;
-    if (condition.constant === 1n) return this.store(addr, value);
+    if (condition.constant === 1n) {
+      this.store(addr, value);
+      return;
+    }
     const [then, join] = [fn.newLabel("store"), fn.newLabel("stored")];
     fn.branch(condition, then, join);
     fn.begin(then);

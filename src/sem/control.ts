@@ -7,24 +7,40 @@ import { setFlagsWord } from "./status.ts";
 import { Unsupported } from "./unsupported.ts";
 import type { Insn, Sem, Semantic } from "./vocabulary.ts";
 
-function checkNear<V>(insn: Insn<V>): void {
-  if (insn.width(0) !== 64 || /_m16(16|32|64)$/.test(insn.code))
-    throw new Unsupported(`${insn.code}: far transfers through memory`);
+/** The offset's width of a far pointer operand; null for a near transfer. */
+function farWidth<V>(insn: Insn<V>): number | null {
+  const found = /_m16(16|32|64)$/.exec(insn.code);
+  return found ? Number(found[1]) : null;
+}
+
+/** The target of a far pointer in memory; #GP unless it stays in 64-bit user code. */
+function farTarget<V>(sem: Sem<V>, insn: Insn<V>, width: number): V {
+  const address = insn.address(0);
+  const offset = sem.load(width, address);
+  requireUserCode(sem, sem.load(16, sem.add(address, sem.int(64, width / 8))));
+  return resize(sem, offset, 64);
 }
 
 export function jump(): Semantic {
   return (sem, insn) => {
-    checkNear(insn);
-    sem.jump(insn.read(0), "jump");
+    const width = farWidth(insn);
+    sem.jump(width === null ? insn.read(0) : farTarget(sem, insn, width), "jump");
   };
 }
 
 export function call(): Semantic {
   return (sem, insn) => {
-    checkNear(insn);
-    const target = insn.read(0);
-    pushValue(sem, sem.nextPc());
-    sem.jump(target, "call");
+    const width = farWidth(insn);
+    if (width === null) {
+      const target = insn.read(0);
+      pushValue(sem, sem.nextPc());
+      sem.jump(target, "call");
+      return;
+    }
+    const target = farTarget(sem, insn, width);
+    const selector = sem.int(width, USER_CODE_SELECTOR);
+    pushValue(sem, sem.concat(selector, resize(sem, sem.nextPc(), width)));
+    sem.jump(target, "jump");
   };
 }
 

@@ -180,8 +180,8 @@ const FLAGS: readonly Row[] = [
 ];
 
 const CONTROL: readonly Row[] = [
-  partial("Jmp", control.jump(), "near forms only"),
-  partial("Call", control.call(), "near forms only"),
+  partial("Jmp", control.jump(), `far forms: ${SAME_MODE}`),
+  partial("Call", control.call(), `far forms: ${SAME_MODE}`),
   full("Ret", control.ret()),
   partial("Retf", control.farReturn(), SAME_MODE),
   partial("Iretq", control.interruptReturn(), `${SAME_MODE}; ${NO_STEPPING}`),

@@ -35,21 +35,31 @@ function loadSelector<V>(sem: Sem<V>, insn: Insn<V>, operand: number, selector: 
   }
 }
 
-/** mov in all its forms; control and debug registers are not for programs. */
+/** mov with a control or debug register: not for programs, and most numbers name none (Linux keeps debug registers 4 and 5 off). */
+function moveSystemRegister<V>(sem: Sem<V>, insn: Insn<V>, operand: number): void {
+  const known = insn.code.includes("_cr") ? 0b1_0001_1101 : 0b1100_1111;
+  const number = resize(sem, insn.registerNumber(operand), 16);
+  sem.trapIf(isZero(sem, sem.and(sem.lshr(sem.int(16, known), number), sem.int(16, 1))), 6);
+  sem.trapIf(sem.int(1, 1), 13);
+}
+
+/** mov in all its forms. */
 export function move(): Semantic {
   return (sem, insn) => {
     const [to, from] = [insn.kind(0), insn.kind(1)];
-    if (to === "other" || from === "other") sem.trapIf(sem.int(1, 1), 13);
+    if (to === "other" || from === "other") moveSystemRegister(sem, insn, to === "other" ? 0 : 1);
     else if (to === "segment") loadSelector(sem, insn, 0, resize(sem, insn.read(1), 16));
     else if (from === "segment") insn.write(0, resize(sem, selectorOf(sem, insn, 1), insn.width(0)));
     else insn.write(0, insn.read(1));
   };
 }
 
-/** movzx, movsx, movsxd; movsxd may have operands of equal width. */
+/** movzx, movsx, movsxd. The movsxd of 16 bits reads 32 from memory, as on AMD's Zen, and extends nothing. */
 export function moveExtended(how: "zext" | "sext"): Semantic {
   return (sem, insn) => {
-    const [value, width] = [insn.read(1), insn.width(0)];
+    const width = insn.width(0);
+    const isWord = insn.mnemonic === "Movsxd" && width === 16 && insn.kind(1) === "memory";
+    const value = isWord ? sem.trunc(sem.load(32, insn.address(1)), 16) : insn.read(1);
     insn.write(0, sem.w(value) === width ? value : sem[how](value, width));
   };
 }

@@ -8,6 +8,13 @@ import type { Sem, Semantic } from "./vocabulary.ts";
 /** The components that xcr0 enables: x87, SSE, AVX and the three of AVX-512; runtime/helpers.c knows the same number. */
 export const ENABLED_COMPONENTS = 0xe7n;
 
+/** The bits that mxcsr has; AMD's processors have the one for misaligned operands, 17. */
+const MXCSR_RESERVED = 0xfffd_0000;
+
+function isBadMxcsr<V>(sem: Sem<V>, value: V): V {
+  return sem.not(isZero(sem, sem.and(value, sem.int(32, MXCSR_RESERVED))));
+}
+
 /** Runs a helper whose 64-bit result is not for rax. */
 function askHelper<V>(sem: Sem<V>, name: string): V {
   const before = sem.gpr(0, 64);
@@ -74,7 +81,7 @@ export function writeBase(field: "fs_base" | "gs_base"): Semantic {
 export function loadMxcsr(): Semantic {
   return (sem, insn) => {
     const value = insn.read(0);
-    sem.trapIf(sem.not(isZero(sem, sem.lshr(value, sem.int(32, 16)))), 13);
+    sem.trapIf(isBadMxcsr(sem, value), 13);
     sem.setField("mxcsr", value);
     sem.helper("mxcsr", sem.int(64, 0));
   };
@@ -88,9 +95,12 @@ export function storeMxcsr(): Semantic {
   };
 }
 
-/** emms: all x87 registers are empty. */
+/** emms: all x87 registers are empty, and the top of the stack is 0, as on AMD's Zen. */
 export function emptyMmx(): Semantic {
-  return (sem) => sem.setField("ftw", sem.int(8, 0));
+  return (sem) => {
+    sem.setField("ftw", sem.int(8, 0));
+    sem.setField("fsw", sem.and(sem.field("fsw"), sem.int(16, 0xc7ff)));
+  };
 }
 
 /** fxsave, fxrstor, the xsave family: a helper with the address; #GP if it is not aligned. */
@@ -108,7 +118,7 @@ export function restoreLegacy(helper: string): Semantic {
     const address = insn.address(0);
     const mxcsr = sem.load(32, sem.add(address, sem.int(64, 24)));
     const misaligned = sem.not(isZero(sem, sem.and(address, sem.int(64, 15))));
-    sem.trapIf(sem.or(misaligned, sem.not(isZero(sem, sem.lshr(mxcsr, sem.int(32, 16))))), 13);
+    sem.trapIf(sem.or(misaligned, isBadMxcsr(sem, mxcsr)), 13);
     sem.helper(helper, address);
   };
 }
@@ -137,8 +147,7 @@ export function restoreExtended(helper: string): Semantic {
       sem.and(sem.and(requested, present), sem.int(64, 2)),
       sem.and(requested, sem.int(64, 6)),
     );
-    const badMxcsr = sem.not(isZero(sem, sem.lshr(mxcsr, sem.int(32, 16))));
-    sem.trapIf(sem.and(badMxcsr, sem.not(isZero(sem, loaded))), 13);
+    sem.trapIf(sem.and(isBadMxcsr(sem, mxcsr), sem.not(isZero(sem, loaded))), 13);
     sem.helper(helper, address);
   };
 }

@@ -233,7 +233,6 @@ function formOf(code: number, info: Info): Form | null {
   const vsib = names.map((name) => /^mem_vsib\d+([xyz])$/.exec(name)?.[1]).find((letter) => letter !== undefined);
   const memoryName = MemorySize[info.memorySize] ?? "";
   const hasImplicitMemory = operands.some((o) => o.source === "implicit");
-  const isAnyW = info.isWIG || info.isWIG32;
   return {
     code: codeName,
     mnemonic: Mnemonic[info.mnemonic]!,
@@ -243,7 +242,7 @@ function formOf(code: number, info: Info): Form | null {
     prefix: PREFIXES[info.mandatoryPrefix as keyof typeof PREFIXES],
     operandSize: legacy ? operandSizeOf(info) : "any",
     addressSize: info.addressSize === 32 || info.addressSize === 64 ? info.addressSize : null,
-    w: legacy || isAnyW ? null : (info.W as 0 | 1),
+    w: legacy || info.isWIG ? null : (info.W as 0 | 1),
     l: legacy || info.isLIG ? null : (info.L as 0 | 1 | 2),
     reg: secondByte !== null ? (secondByte >> 3) & 7 : info.isGroup ? info.groupIndex : null,
     rm: secondByte !== null && !hasSti ? secondByte & 7 : info.isRmGroup ? info.rmGroupIndex : null,

@@ -472,7 +472,7 @@ int main(int argc, char **argv) {
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, 0);
 
     static struct cpu_state initial;
-    static uint8_t initial_window[WINDOW_BYTES], native_window[WINDOW_BYTES];
+    static uint8_t initial_window[WINDOW_BYTES], native_window[WINDOW_BYTES], initial_code[4096];
     static struct result want, got;
     long tested = 0, wrong_cases = 0;
     for (int number = 0; number < case_count; number++) {
@@ -480,6 +480,7 @@ int main(int argc, char **argv) {
         int wrong = 0;
         for (int round = 0; round < rounds; round++) {
             make_state(&initial, code, initial_window, c, seed, number, round);
+            memcpy(initial_code, code, sizeof initial_code);
             if (replay) read_all(&want, sizeof want);
             else {
                 memcpy(window, initial_window, WINDOW_BYTES);
@@ -492,6 +493,7 @@ int main(int argc, char **argv) {
                 continue;
             }
             memcpy(window, initial_window, WINDOW_BYTES);
+            memcpy(code, initial_code, sizeof initial_code); /* bit offsets and string instructions reach it */
             got.state = initial;
             run_interpreted(&got);
             tested++;
