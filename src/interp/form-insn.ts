@@ -7,7 +7,15 @@ import type { InterpreterSem } from "./binding.ts";
 import type { Variant } from "./variants.ts";
 
 /** Highest register number of each kind; what the encoding has above that is ignored, as the CPU does. */
-const NUMBER_MASKS: Readonly<Record<string, number>> = { gpr: 15, vector: 31, mask: 7, mm: 7, st: 7, segment: 7 };
+const NUMBER_MASKS: Readonly<Record<string, number>> = {
+  gpr: 15,
+  vector: 31,
+  mask: 7,
+  mm: 7,
+  st: 7,
+  segment: 7,
+  other: 15,
+};
 const BUFFER_BYTES = 64;
 
 /** The vocabulary's Insn for one variant. */

@@ -222,7 +222,6 @@ const SYSTEM: readonly Row[] = [
   full("Stmxcsr", system.storeMxcsr()),
   full("Vstmxcsr", system.storeMxcsr()),
   full("Emms", system.emptyMmx()),
-  full("Femms", system.emptyMmx()),
   full("Fxsave", system.saveArea("fxsave", 16)),
   full("Fxsave64", system.saveArea("fxsave64", 16)),
   full("Fxrstor", system.restoreLegacy("fxrstor")),
