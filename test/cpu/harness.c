@@ -45,7 +45,7 @@ enum outcome { RAN = 0, FAULTED = 1, TRAPPED = 2, ENDLESS = 3 };
 struct result {
     uint32_t outcome, vector;
     uint64_t window_hash;
-    struct cpu_state state;
+    _Alignas(64) struct cpu_state state; /* vector registers are aligned in a thread area, too */
 };
 
 static struct test_case *cases;
