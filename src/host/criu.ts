@@ -1,34 +1,34 @@
-// CRIU on this machine. Debian bookworm's is too old for recent kernels, so unless HCONTAINER_CRIU names one, Debian
-// trixie's package is unpacked into the cache and run through its own loader and libraries: nothing is installed.
+// CRIU on this machine. Debian stable's are too old for recent kernels, so unless HCONTAINER_CRIU names one, a newer
+// release's package is unpacked into the cache and run through its own loader and libraries: nothing is installed.
 
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { HostError } from "../base/index.ts";
 import { cached } from "./cache.ts";
 import { lastLines, run, runChecked } from "./process.ts";
 
-const RELEASE = "trixie";
+/** 4.1.1 and older cannot dump an internet socket on Linux 6.16 and newer. */
+const RELEASE = "forky";
+const ARCHITECTURES: Readonly<Record<string, readonly [name: string, loader: string, libraries: string]>> = {
+  x64: ["amd64", "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"],
+  arm64: ["arm64", "usr/lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"],
+};
 const TIMEOUT_MS = 120_000;
+const DOWNLOAD_TIMEOUT_MS = 900_000;
 const LOG_LINES = 20;
 
-/** Directory with Debian trixie's criu and all that it needs, unpacked once. */
-export function unpackedCriu(): Promise<string> {
-  return cached(`criu ${RELEASE} ${process.arch}`, "-criu", async (directory) => {
-    await runChecked("mmdebstrap", ["--variant=extract", "--include=criu", RELEASE, directory], { timeoutMs: 600_000 });
-    // A program that is found through PATH, for engines that call `criu` themselves.
-    const loader = `$d/usr/lib64/ld-linux-x86-64.so.2`;
-    const script = `#!/bin/sh
-d=$(cd "$(dirname "$0")/.." && pwd)
-exec "${loader}" --library-path "$d/usr/lib/x86_64-linux-gnu" "$d/usr/sbin/criu" "$@"
-`;
-    await mkdir(join(directory, "path"), { recursive: true });
-    await writeFile(join(directory, "path/criu"), script, { mode: 0o755 });
+/** The words by which criu is called on this machine. */
+export async function criuWords(): Promise<string[]> {
+  const own = process.env["HCONTAINER_CRIU"];
+  if (own) return [own];
+  const [architecture, loader, libraries] = ARCHITECTURES[process.arch]!;
+  const root = await cached(`criu ${RELEASE} ${architecture} 1`, `-criu-${architecture}`, async (directory) => {
+    const options = ["--variant=extract", "--include=criu", `--architectures=${architecture}`];
+    // A testing release's index is only valid for a week, and a mirror may lag behind that.
+    const apt = ['--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=Acquire::Retries "3"'];
+    await runChecked("mmdebstrap", [...options, ...apt, RELEASE, directory], { timeoutMs: DOWNLOAD_TIMEOUT_MS });
   });
-}
-
-/** Path of a criu program that runs on this machine. */
-export async function criuProgram(): Promise<string> {
-  return process.env["HCONTAINER_CRIU"] || join(await unpackedCriu(), "path/criu");
+  return [join(root, loader), "--library-path", join(root, libraries), join(root, "usr/sbin/criu")];
 }
 
 export interface CriuOptions {
@@ -42,7 +42,7 @@ async function criu(verb: string, directory: string, args: readonly string[], op
   const log = `${verb}.log`;
   const words = [
     ...(options.prefix ?? []),
-    await criuProgram(),
+    ...(await criuWords()),
     ...[verb, "--images-dir", directory, "--log-file", log, "-v2"],
     ...args,
     ...(options.options ?? []),

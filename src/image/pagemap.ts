@@ -180,10 +180,10 @@ export class Memory {
   encode(): Uint8Array<ArrayBuffer> {
     const records = [{ message: this.head, extra: NOTHING }];
     for (const run of this.runs) {
-      records.push({
-        message: encodeMessage(PagemapEntrySchema, run.entry ?? newEntry(run, PE.present)),
-        extra: NOTHING,
-      });
+      const entry = run.entry ?? create(PagemapEntrySchema, { vaddr: run.vaddr, flags: PE.present });
+      entry.nrPages = BigInt(run.pages);
+      entry.compatNrPages = run.pages < 2 ** 32 ? run.pages : 0;
+      records.push({ message: encodeMessage(PagemapEntrySchema, entry), extra: NOTHING });
     }
     return writeImage({ kind: kindOf(this.name)!, records });
   }
@@ -214,12 +214,6 @@ function isPresent(entry: PagemapEntry): boolean {
   return entry.flags === 0 ? !entry.inParent : (entry.flags & PE.present) !== 0;
 }
 
-function newEntry(run: Run, flags: number): PagemapEntry {
-  const entry = create(PagemapEntrySchema, { vaddr: run.vaddr, flags, nrPages: BigInt(run.pages) });
-  entry.compatNrPages = run.pages < 2 ** 32 ? run.pages : 0;
-  return entry;
-}
-
 function slice(run: Run, from: number, to: number): Run {
   const vaddr = run.vaddr + BigInt(from * PAGE_BYTES);
   const pages = to - from;
@@ -230,8 +224,6 @@ function slice(run: Run, from: number, to: number): Run {
   if (entry !== null) {
     entry = clone(PagemapEntrySchema, entry);
     entry.vaddr = vaddr;
-    entry.nrPages = BigInt(pages);
-    entry.compatNrPages = pages < 2 ** 32 ? pages : 0;
   }
   return { vaddr, pages, bytes, entry };
 }
