@@ -13,6 +13,8 @@ export interface CommandLine {
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
+  /** Whether a person sits before it, so that a node far away should give it a terminal. */
+  readonly terminal?: boolean | undefined;
 }
 
 export interface RunOptions {

@@ -20,20 +20,24 @@ export interface RemoteOptions {
   readonly prefix?: readonly string[];
   /** What every command's environment there gets. */
   readonly env?: Readonly<Record<string, string>>;
-  /** How long a connection without a command stays open. */
-  readonly persistSeconds?: number;
+  /**
+   * Socket of a connection that all shells of the node share and that nobody closes; who ends the node ends it. Without
+   * it the connection is this shell's own.
+   */
+  readonly controlPath?: string;
 }
 
 /** The shell of a node behind ssh. */
 export async function remoteShell(name: string, options: RemoteOptions): Promise<NodeShell> {
   // A control socket's path has to be short (108 bytes with ssh's own suffix), so it gets a place of its own.
-  const directory = await mkdtemp(join(tmpdir(), "hc-ssh-"));
+  const own = options.controlPath === undefined ? await mkdtemp(join(tmpdir(), "hc-ssh-")) : undefined;
+  const controlPath = options.controlPath ?? join(own!, "c");
   const destination = `${options.user ?? "root"}@${options.host}`;
   const settings = [
     "BatchMode=yes",
     "ControlMaster=auto",
-    `ControlPath=${join(directory, "c")}`,
-    `ControlPersist=${options.persistSeconds ?? 60}`,
+    `ControlPath=${controlPath}`,
+    `ControlPersist=${own === undefined ? "yes" : "60"}`,
     "IdentitiesOnly=yes",
     "StrictHostKeyChecking=yes",
     `UserKnownHostsFile=${options.knownHostsPath}`,
@@ -49,9 +53,10 @@ export async function remoteShell(name: string, options: RemoteOptions): Promise
     ...settings.flatMap((setting) => ["-o", setting]),
   ];
   const close = async (): Promise<void> => {
+    if (own === undefined) return;
     const [command, ...args] = ssh;
     await run(command!, [...args, "-O", "exit", destination]);
-    await rm(directory, { recursive: true, force: true });
+    await rm(own, { recursive: true, force: true });
   };
   return shellOf(
     name,
@@ -60,7 +65,11 @@ export async function remoteShell(name: string, options: RemoteOptions): Promise
       const words = [...(env.length === 0 ? [] : ["env", ...env]), line.command, ...line.args];
       const enter = line.cwd === undefined ? "" : `cd ${quote(line.cwd)} && `;
       const [command, ...args] = ssh;
-      return { command: command!, args: [...args, destination, "--", `${enter}exec ${words.map(quote).join(" ")}`] };
+      const terminal = line.terminal ? ["-t"] : [];
+      return {
+        command: command!,
+        args: [...args, ...terminal, destination, "--", `${enter}exec ${words.map(quote).join(" ")}`],
+      };
     },
     close,
   );

@@ -9,7 +9,11 @@ import { type CommandLine, commandFailed, type RunOptions, type RunResult, run, 
 export interface NodeShell {
   readonly name: string;
   /** The command here that runs `command` on the node; for pipelines between nodes (`runPipeline`). */
-  commandLine(command: string, args: readonly string[], options?: Pick<RunOptions, "env" | "cwd">): CommandLine;
+  commandLine(
+    command: string,
+    args: readonly string[],
+    options?: Pick<CommandLine, "env" | "cwd" | "terminal">,
+  ): CommandLine;
   run(command: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
   /** Like `run`; a status other than 0 throws a HostError that names the node. */
   runChecked(command: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;

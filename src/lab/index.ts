@@ -1,0 +1,14 @@
+export {
+  attach,
+  down,
+  type Lab,
+  type LabNode,
+  type LabOptions,
+  type LabStatus,
+  labDirectory,
+  type NodeStatus,
+  status,
+  up,
+} from "./lab.ts";
+export { type Architecture, PACKAGE_DIRECTORY, RUNTIME_PATH } from "./recipe.ts";
+export type { Progress } from "./roots.ts";
