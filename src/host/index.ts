@@ -36,3 +36,4 @@ export {
 } from "./process.ts";
 export { type RemoteOptions, remoteShell } from "./remote.ts";
 export { type NodeShell, quote, shellOf, type Wrap } from "./shell.ts";
+export { type Translation, type TranslationReport, translateFile } from "./translate.ts";

@@ -1,0 +1,85 @@
+// `hcontainer translate`: translates an ELF file for a foreign node and reports what the translation covers.
+
+import { copyFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "../base/index.ts";
+import { type TranslationReport, translateFile } from "../host/index.ts";
+import { parseVerb, UsageError } from "./arguments.ts";
+import { exitCode } from "./exit-codes.ts";
+import { formatMs, Progress, printJson, table } from "./output.ts";
+
+export const help = `Translates an x86-64 ELF file into code for a foreign node, and reports how much of it is covered.
+
+usage: hcontainer translate FILE [--target aarch64] [-o OUT] [--json]
+
+  --target aarch64   the foreign node's instruction set (the only one today)
+  -o, --output OUT   also write the translation to OUT; if OUT is a directory, under the name that nodes look for
+  --json             print the report as JSON
+
+Translations are cached by the content of the file. Instructions that are not translated are interpreted when they are
+reached; so is code that was not found.
+
+examples:
+  hcontainer translate /usr/bin/busybox
+  hcontainer translate /bin/bash --json | jq .unsupported
+`;
+
+const percent = (part: number, whole: number): string => `${((100 * part) / Math.max(1, whole)).toFixed(2)} %`;
+
+function printReport(report: TranslationReport, isFresh: boolean): void {
+  const { milliseconds: ms } = report;
+  const interpreted = `${report.interpretedInstructions} (${percent(report.interpretedInstructions, report.instructions)})`;
+  const rows: [string, string][] = [
+    ["translation", report.name],
+    [
+      "code found",
+      `${report.coveredBytes} of ${report.codeBytes} bytes (${percent(report.coveredBytes, report.codeBytes)})`,
+    ],
+    ["instructions", `${report.instructions}`],
+    ["left to the interpreter", interpreted],
+    ["functions", `${report.functions}`],
+    ["entries", `${report.entries}`],
+    ["jump tables", `${report.jumpTables}, and ${report.unresolvedJumps} jumps with targets known at run time only`],
+    ["size", `${report.outputBytes} bytes (${(report.outputBytes / report.codeBytes).toFixed(2)} × the code)`],
+    [
+      isFresh ? "time" : "time when it was made",
+      `${formatMs(ms.discover)} discovery, ${formatMs(ms.analyse)} analysis, ${formatMs(ms.compile)} LLVM, ${formatMs(ms.link)} linking`,
+    ],
+  ];
+  for (const [name, text] of rows) process.stdout.write(`${name.padEnd(24)}${text}\n`);
+  if (report.unsupported.length === 0) return;
+  process.stdout.write("\nleft to the interpreter:\n");
+  const lines = report.unsupported.map(({ mnemonic, count, reason }) => [mnemonic.toLowerCase(), `${count}`, reason]);
+  process.stdout.write(`${table([["mnemonic", "count", "reason"], ...lines])}\n`);
+}
+
+/** Runs the verb. */
+export async function run(args: string[]): Promise<number> {
+  const { values, operands } = parseVerb(
+    args,
+    {
+      target: { type: "string", default: "aarch64" },
+      output: { type: "string", short: "o" },
+      json: { type: "boolean", default: false },
+    },
+    ["FILE"],
+  );
+  if (values.target !== "aarch64") throw new UsageError(`--target wants aarch64, not '${values.target}'`);
+  const file = operands[0]!;
+  const found = await stat(file).catch(() => null);
+  if (!found?.isFile()) throw new InputError("no-such-file", "there is no such file", file);
+  const progress = new Progress(values.json);
+  progress.step(`translate ${file}`);
+  let isFresh = false;
+  const { path, report } = await translateFile(file, () => {
+    isFresh = true;
+  });
+  progress.done(isFresh ? "" : "from the cache");
+  if (values.output !== undefined) {
+    const isDirectory = (await stat(values.output).catch(() => null))?.isDirectory() ?? false;
+    await copyFile(path, isDirectory ? join(values.output, report.name) : values.output);
+  }
+  if (values.json) printJson(report);
+  else printReport(report, isFresh);
+  return exitCode("ok");
+}
