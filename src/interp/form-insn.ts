@@ -137,8 +137,16 @@ export class FormInsn implements Insn<IrValue> {
     const { vsibWidth } = this.#variant.form;
     const indices = sem.registers.vector(sem.decoded("index"), vsibWidth);
     const index = sem.sext(sem.lane(indices, indexBits, lane), 64);
-    const scaled = sem.shl(index, sem.decoded("scale"));
-    const linear = sem.add(sem.decoded("linear"), scaled);
+    return this.#cutAddress(sem.add(sem.decoded("linear"), sem.shl(index, sem.decoded("scale"))));
+  }
+
+  addressPlus(operand: number, bytes: IrValue): IrValue {
+    return this.#cutAddress(this.#sem.add(this.address(operand, true), bytes));
+  }
+
+  /** A sum in the address size, with the segment base. */
+  #cutAddress(linear: IrValue): IrValue {
+    const sem = this.#sem;
     const cut = sem.zext(sem.trunc(linear, 32), 64);
     const isCut = sem.ne(sem.decoded("address32"), sem.int(64, 0));
     return sem.add(sem.select(isCut, cut, linear), sem.decoded("segment_base"));

@@ -156,6 +156,11 @@ export class LiftInsn implements Insn<IrValue> {
     return sem.add(this.#offset(index), this.segmentBase());
   }
 
+  addressPlus(_operand: number, bytes: IrValue): IrValue {
+    const sum = this.#sem.add(this.#offset(null), bytes);
+    return this.#sem.add(this.#cut(sum, this.addressSize), this.segmentBase());
+  }
+
   /** base + index * scale + displacement in the address size. */
   #offset(vsibIndex: IrValue | null): IrValue {
     const sem = this.#sem;

@@ -18,9 +18,7 @@ function bitAddress<V>(sem: Sem<V>, insn: Insn<V>, offset: V): V {
   const width = insn.width(0);
   const words = sem.ashr(offset, sem.int(width, Math.log2(width)));
   const bytes = sem.shl(extend(sem, words), sem.int(64, Math.log2(width / 8)));
-  if (insn.addressSize === 64) return sem.add(insn.address(0), bytes);
-  const inside = sem.trunc(sem.add(insn.address(0, true), bytes), 32);
-  return sem.add(insn.segmentBase(), sem.zext(inside, 64));
+  return insn.addressPlus(0, bytes);
 }
 
 function extend<V>(sem: Sem<V>, value: V): V {
@@ -135,6 +133,7 @@ export function extractBits(): Semantic {
     insn.write(0, result);
     setBmiFlags(sem, result, () => sem.int(1, 0));
     sem.setFlag("af", () => sem.int(1, 1));
+    clearFlags(sem, "sf");
   };
 }
 

@@ -35,9 +35,9 @@ function loadSelector<V>(sem: Sem<V>, insn: Insn<V>, operand: number, selector: 
   }
 }
 
-/** mov with a control or debug register: not for programs, and most numbers name none (Linux keeps debug registers 4 and 5 off). */
+/** mov with a control or debug register: not for programs, and some numbers name none. */
 function moveSystemRegister<V>(sem: Sem<V>, insn: Insn<V>, operand: number): void {
-  const known = insn.code.includes("_cr") ? 0b1_0001_1101 : 0b1100_1111;
+  const known = insn.code.includes("_cr") ? 0b1_0001_1101 : 0xff;
   const number = resize(sem, insn.registerNumber(operand), 16);
   sem.trapIf(isZero(sem, sem.and(sem.lshr(sem.int(16, known), number), sem.int(16, 1))), 6);
   sem.trapIf(sem.int(1, 1), 13);

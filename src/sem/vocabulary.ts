@@ -252,6 +252,8 @@ export interface Insn<V> {
    * first call: pop has moved rsp by then.
    */
   address(operand: number, withoutSegment?: boolean): V;
+  /** The address at `bytes` (64 bits) from the memory operand, where the address size cuts the sum (bt m, r). */
+  addressPlus(operand: number, bytes: V): V;
   /** Address of lane `lane` of a vsib memory operand, whose index lanes have `indexBits`. */
   laneAddress(operand: number, lane: number, indexBits: 32 | 64): V;
   /** Base of the segment that an fs: or gs: prefix selects, else 0; for implicit memory operands ([rsi], [rbx + al]). */

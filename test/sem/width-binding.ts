@@ -346,6 +346,11 @@ export function widthInsn(form: Form, use: Use, trace: Trace): Insn<Width> {
       assert.equal(kind(index), "memory");
       return width(64);
     },
+    addressPlus: (index, bytes) => {
+      assert.equal(kind(index), "memory");
+      is(bytes, 64);
+      return width(64);
+    },
     laneAddress: () => width(64),
     segmentBase: () => width(64),
     locked: use.locked,
