@@ -373,7 +373,7 @@ static void circular_helper(struct cpu_state *cpu, int wanted, int pushes) {
         x87_write(cpu, 0, x87_indefinite());
         x87_raise(cpu, FLAG_INVALID | FLAG_STACK);
         set_c2(cpu, 0);
-        if (pushes) x87_push(cpu, x87_indefinite(), FLAG_INVALID | FLAG_STACK);
+        if (pushes) x87_force_push(cpu, x87_indefinite(), FLAG_INVALID | FLAG_STACK);
         return;
     }
     struct f80 a = x87_read(cpu, 0), first, second = {1ull << 63, 0x3fff};
@@ -400,6 +400,7 @@ static void circular_helper(struct cpu_state *cpu, int wanted, int pushes) {
         }
     }
     set_c2(cpu, 0);
+    if (pushes && x87_is_full(cpu)) first = x87_indefinite();
     x87_write(cpu, 0, first);
     if (pushes) x87_push(cpu, second, flags);
     else x87_raise(cpu, flags);

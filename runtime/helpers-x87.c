@@ -35,15 +35,18 @@ void x87_raise(struct cpu_state *cpu, unsigned flags) {
     cpu->fsw = (uint16_t)status;
 }
 
-void x87_push(struct cpu_state *cpu, struct f80 value, unsigned flags) {
-    unsigned reg = (TOP(cpu) + 7u) & 7u;
-    if (in_use(cpu, reg)) {
-        value = x87_indefinite();
-        flags = FLAG_INVALID | FLAG_STACK | FLAG_C1;
-    }
-    cpu->fsw = (uint16_t)((cpu->fsw & ~0x3800u) | reg << 11);
+int x87_is_full(const struct cpu_state *cpu) { return in_use(cpu, physical(cpu, 7)); }
+
+/* Pushes without looking whether there is room. */
+void x87_force_push(struct cpu_state *cpu, struct f80 value, unsigned flags) {
+    cpu->fsw = (uint16_t)((cpu->fsw & ~0x3800u) | physical(cpu, 7) << 11);
     x87_write(cpu, 0, value);
     x87_raise(cpu, flags);
+}
+
+void x87_push(struct cpu_state *cpu, struct f80 value, unsigned flags) {
+    if (x87_is_full(cpu)) x87_force_push(cpu, x87_indefinite(), FLAG_INVALID | FLAG_STACK | FLAG_C1);
+    else x87_force_push(cpu, value, flags);
 }
 
 /* ---- numbers ---- */
@@ -563,7 +566,8 @@ static void set_eflags(struct cpu_state *cpu, int relation) {
 }
 
 static void compare_registers(struct cpu_state *cpu, uint64_t argument, int quiet, void (*set)(struct cpu_state *, int)) {
-    unsigned other = argument & 7, flags = 0;
+    /* Those that set eflags leave C1 as it is, on AMD's CPUs. */
+    unsigned other = argument & 7, flags = set == set_eflags ? cpu->fsw & FLAG_C1 : 0;
     int relation = 2;
     if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, other)) flags = FLAG_INVALID | FLAG_STACK;
     else relation = order(x87_read(cpu, 0), x87_read(cpu, other), quiet, &flags);
@@ -621,7 +625,7 @@ HELPER(com_i32) { compare_memory(cpu, KIND_I32, argument); }
     HELPER(load_##kind) { load(cpu, KIND, argument); } \
     HELPER(value_##kind) { \
         unsigned flags = 0; \
-        cpu->gpr[0] = to_memory(cpu, KIND, argument != 0, &flags); \
+        cpu->helper_result = to_memory(cpu, KIND, argument != 0, &flags); \
     } \
     HELPER(stored_##kind) { \
         unsigned flags = 0; \
@@ -642,7 +646,7 @@ HELPER(load_decimal) {
 HELPER(value_decimal) {
     (void)argument;
     unsigned flags = 0;
-    cpu->gpr[0] = to_decimal(cpu, &flags);
+    cpu->helper_result = to_decimal(cpu, &flags);
 }
 HELPER(stored_decimal) {
     (void)argument;
@@ -727,7 +731,7 @@ HELPER(xtract) {
     unsigned flags = 0;
     if (x87_is_empty(cpu, 0)) {
         x87_write(cpu, 0, x87_indefinite());
-        x87_push(cpu, x87_indefinite(), FLAG_INVALID | FLAG_STACK);
+        x87_force_push(cpu, x87_indefinite(), FLAG_INVALID | FLAG_STACK);
         return;
     }
     struct f80 value = x87_read(cpu, 0), exponent, significand;
@@ -746,7 +750,7 @@ HELPER(xtract) {
         exponent = from_integer(n.exponent);
         significand = (struct f80){n.mantissa, (uint16_t)(n.negative ? 0xbfff : 0x3fff)};
     }
-    if (in_use(cpu, (TOP(cpu) + 7u) & 7u)) exponent = x87_indefinite();
+    if (x87_is_full(cpu)) exponent = x87_indefinite();
     x87_write(cpu, 0, exponent);
     x87_push(cpu, significand, flags);
 }
@@ -792,7 +796,9 @@ static struct f80 reduce(struct f80 a, struct number x, struct number y, int nea
 }
 
 static void remainder(struct cpu_state *cpu, int nearest) {
-    unsigned flags = 0, codes = 0;
+    /* C0 and C3 change only where there is a quotient. */
+    unsigned flags = 0, codes = cpu->fsw & (FLAG_C0 | FLAG_C3);
+    cpu->fsw &= (uint16_t)~FLAG_C2;
     if (!x87_ready(cpu, 1, 0)) return;
     struct f80 a = x87_read(cpu, 0), b = x87_read(cpu, 1), result = a;
     struct number x = x87_unpack(a), y = x87_unpack(b);

@@ -33,7 +33,9 @@ struct f80 x87_read(const struct cpu_state *cpu, unsigned i);
 void x87_write(struct cpu_state *cpu, unsigned i, struct f80 value);
 int x87_is_empty(const struct cpu_state *cpu, unsigned i);
 void x87_raise(struct cpu_state *cpu, unsigned flags);
+int x87_is_full(const struct cpu_state *cpu);
 void x87_push(struct cpu_state *cpu, struct f80 value, unsigned flags);
+void x87_force_push(struct cpu_state *cpu, struct f80 value, unsigned flags);
 int x87_ready(struct cpu_state *cpu, int both, unsigned target);
 
 struct mode x87_mode(const struct cpu_state *cpu);

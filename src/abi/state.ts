@@ -75,6 +75,7 @@ export const CpuState: Struct = defineStruct("cpu_state", [
     "u64",
     "host address that translated code jumps to with rip stored, to go on at rip without leaving if it can",
   ],
+  ["helper_result", "u64", "what a helper gives back to the semantic that called it; means nothing in between"],
   ["k", "u64", "AVX-512 mask registers", { count: 8, at: 0x140 }],
   ["fcw", "u16", "x87 control word"],
   ["fsw", "u16", "x87 status word, top of stack included"],

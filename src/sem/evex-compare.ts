@@ -53,7 +53,7 @@ function test(laneBits: number, common: "some" | "none"): Semantic {
 
 /** vpshufbitqmb: for each byte of the second source, that bit of its quadword of the first. */
 const selectBits: Semantic = (s, insn) => {
-  const indices = source(s, insn, 2);
+  const indices = laneSource(s, insn, 2, 8);
   const data = insn.read(1);
   const bits = range(s.w(data) / 8, (lane) => {
     const quad = s.lane(data, 64, lane >> 3);

@@ -63,7 +63,7 @@ function pairProducts<V>(s: Sem<V>, laneBits: number, a: V, b: V, signedA: boole
   return [product("low"), product("high")];
 }
 
-const multiplyAddWords = binary(32, (s, a, b) => {
+const multiplyAddWords = binaryWhole(32, (s, a, b) => {
   const [lowProduct, highProduct] = pairProducts(s, 32, a, b, true);
   return s.lanes("add", 32, lowProduct, highProduct);
 });
@@ -251,7 +251,7 @@ function multiplyAdd52(which: "low" | "high"): Semantic {
 /** vpconflict: for each lane the set of earlier lanes that equal it. */
 function conflict(laneBits: number): Semantic {
   return (s, insn) => {
-    const a = laneSource(s, insn, 1, laneBits);
+    const a = source(s, insn, 1);
     const count = s.w(a) / laneBits;
     let set = s.int(s.w(a), 0);
     for (let earlier = 0; earlier < count - 1; earlier++) {

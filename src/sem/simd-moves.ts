@@ -12,7 +12,7 @@ import {
   result,
   scalar,
   shuffleBlocks,
-  unary,
+  source,
 } from "./simd-operands.ts";
 import type { Insn, Row, Sem, Semantic } from "./vocabulary.ts";
 
@@ -21,7 +21,7 @@ function move(aligned: "aligned" | "unaligned", laneBits: number): Semantic {
   return (s, insn) => {
     for (const operand of [0, 1]) {
       if (aligned === "aligned" && insn.kind(operand) === "memory") {
-        demandAlignment(s, insn, operand, insn.width(operand) / 8);
+        demandAlignment(s, insn, operand, insn.width(operand) / 8, laneBits);
       }
     }
     const value = insn.kind(1) === "memory" ? insn.readMasked(1, laneBits) : insn.read(1);
@@ -79,19 +79,17 @@ function moveHalf(from: "low" | "high", to: "low" | "high"): Semantic {
 }
 
 function duplicate(laneBits: number, pattern: readonly number[]): Semantic {
-  return unary(laneBits, (s, a) => {
-    if (s.w(a) === 64) return s.concat(a, a);
-    return shuffleBlocks(s, laneBits, a, a, pattern);
-  });
+  return (s, insn) => {
+    const a = source(s, insn, 1);
+    result(s, insn, laneBits, shuffleBlocks(s, laneBits, a, a, pattern));
+  };
 }
 
 /** movddup reads 64 bits of memory in its 128-bit form. */
 function duplicateLowQuad(): Semantic {
   return (s, insn) => {
     if (insn.kind(1) === "memory" && insn.width(1) === 64) {
-      const mask = insn.opmask(2);
-      const address = insn.address(1);
-      const value = mask === null ? insn.read(1) : s.loadIf(s.ne(mask, s.int(2, 0)), 64, address);
+      const value = insn.read(1);
       return result(s, insn, 64, s.concat(value, value));
     }
     const a = insn.kind(1) === "memory" ? insn.read(1) : low(s, insn.read(1), insn.width(0));

@@ -46,10 +46,15 @@ export function spread<V>(s: Sem<V>, condition: V, width: number): V {
   return s.sext(condition, width);
 }
 
-/** Raises #GP when a memory operand is not aligned to `bytes`. */
-export function demandAlignment<V>(s: Sem<V>, insn: Insn<V>, operand: number, bytes: number): void {
-  const misplaced = s.and(insn.address(operand), s.int(64, bytes - 1));
-  s.trapIf(s.ne(misplaced, s.int(64, 0)), 13);
+/**
+ * Raises #GP when a memory operand is not aligned to `bytes`; not if there is an opmask (with lanes of `laneBits`) that selects
+ * nothing.
+ */
+export function demandAlignment<V>(s: Sem<V>, insn: Insn<V>, operand: number, bytes: number, laneBits = 8): void {
+  const misplaced = s.ne(s.and(insn.address(operand), s.int(64, bytes - 1)), s.int(64, 0));
+  const lanes = insn.width(operand) / laneBits;
+  const mask = insn.encoding === "evex" ? insn.opmask(lanes) : null;
+  s.trapIf(mask === null ? misplaced : s.and(misplaced, s.ne(mask, s.int(lanes, 0))), 13);
 }
 
 /** Legacy SSE instructions want their 128-bit memory operands aligned; MMX, VEX and EVEX ones do not. */

@@ -221,6 +221,8 @@ function extractBlock(blockBits: number, laneBits: number): Semantic {
     const count = s.w(a) / blockBits;
     const index = s.and(insn.immediate(2, 8), s.int(8, count - 1));
     const choices = range(count, (i) => () => s.bits(a, i * blockBits, blockBits));
+    // Memory must be there whole, whatever the opmask selects (exception class E6NF).
+    if (insn.kind(0) === "memory" && insn.opmask(blockBits / laneBits) !== null) s.load(blockBits, insn.address(0));
     insn.writeMasked(0, laneBits, choose(s, index, choices));
   };
 }
@@ -260,19 +262,22 @@ function shuffleBlocksOf128(laneBits: number): Semantic {
 }
 
 /**
- * Broadcasts: `unit` bits (a lane, or a block of lanes of `laneBits`) to every unit of the destination. Memory is left alone
- * when no lane is selected.
+ * Broadcasts: `unit` bits (a lane, or a block of lanes of `laneBits`) to every unit of the destination. An element in memory
+ * is left alone when no lane that it goes to is selected.
  */
 function broadcast(unit: number, laneBits: number): Semantic {
   return (s, insn) => {
     const width = insn.width(0);
     const mask = insn.opmask(width / laneBits);
-    let value: ReturnType<typeof insn.read>;
-    if (insn.kind(1) === "memory" && mask !== null) {
-      value = s.loadIf(s.ne(mask, s.int(width / laneBits, 0)), unit, insn.address(1));
-    } else {
-      value = low(s, insn.read(1), unit);
+    if (insn.kind(1) !== "memory" || mask === null) {
+      return result(s, insn, laneBits, s.splat(low(s, insn.read(1), unit), width));
     }
+    const elements = range(unit / laneBits, (element) => {
+      const users = range(width / unit, (copy) => s.bits(mask, (copy * unit) / laneBits + element, 1));
+      const used = users.reduce((any, more) => s.or(any, more));
+      return s.loadIf(used, laneBits, s.add(insn.address(1), s.int(64, (element * laneBits) / 8)));
+    });
+    const value = elements.length === 1 ? elements[0]! : s.concat(...elements.reverse());
     result(s, insn, laneBits, s.splat(value, width));
   };
 }

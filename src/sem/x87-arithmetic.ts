@@ -55,13 +55,10 @@ const load: Semantic = (s, insn) => {
   s.helper(`x87_load_${memoryKind(insn)}`, loadBits(s, insn));
 };
 
-/** Runs a helper that leaves its result in rax, which is put back. */
+/** Runs a helper that has a result. */
 function ask<V>(s: Sem<V>, name: string, argument: V): V {
-  const before = s.gpr(0, 64);
   s.helper(name, argument);
-  const value = s.gpr(0, 64);
-  s.setGpr(0, before);
-  return value;
+  return s.field("helper_result");
 }
 
 /** fst, fstp, fist, fistp, fisttp; `truncates` rounds towards 0 whatever the control word says. */

@@ -14,6 +14,7 @@ import {
   contentOf,
   inUse,
   noteUnderflow,
+  noteUnderflowOnly,
   physical,
   pop,
   push,
@@ -109,6 +110,7 @@ function moveTop(by: 1 | 7): Semantic {
 const free = (pops: boolean): Semantic => {
   return (s, insn) => {
     setInUse(s, physical(s, lastIndex(insn)), false);
+    changeStatus(s, C1, s.int(16, 0));
     // ffreep moves the top without looking at its tag.
     if (pops) pop(s);
   };
@@ -227,7 +229,7 @@ function moveIf(condition: Condition): Semantic {
     const chosen = s.select(condition(s), s.x87(other), s.x87(top));
     s.setX87(top, s.select(empty, s.int(80, 0xffff_c000_0000_0000_0000n), chosen));
     setInUse(s, top, true);
-    noteUnderflow(s, empty);
+    noteUnderflowOnly(s, empty);
   };
 }
 

@@ -50,6 +50,12 @@ export function noteUnderflow<V>(s: Sem<V>, fault: V): void {
   changeStatus(s, C1, faultBits(s, fault, false));
 }
 
+/** The same for instructions that leave C1 as it is unless there is a fault (on AMD's CPUs). */
+export function noteUnderflowOnly<V>(s: Sem<V>, fault: V): void {
+  const kept = s.select(fault, s.int(16, 0xffff & ~C1), s.int(16, 0xffff));
+  s.setField("fsw", s.or(s.and(s.field("fsw"), kept), faultBits(s, fault, false)));
+}
+
 export function setTop<V>(s: Sem<V>, register: V): void {
   const field = s.shl(s.zext(register, 16), s.int(16, 11));
   changeStatus(s, TOP_MASK, field);
@@ -60,7 +66,7 @@ export function push<V>(s: Sem<V>, value: V, emptySource?: V): void {
   const register = physical(s, 7);
   const overflow = inUse(s, register);
   const underflow = emptySource ?? s.int(1, 0);
-  const status = s.or(faultBits(s, overflow, true), faultBits(s, underflow, false));
+  const status = s.select(underflow, faultBits(s, underflow, false), faultBits(s, overflow, true));
   const fault = s.or(overflow, underflow);
   s.setX87(register, s.select(fault, s.int(80, INDEFINITE), value));
   setInUse(s, register, true);
