@@ -796,7 +796,7 @@ static struct f80 reduce(struct f80 a, struct number x, struct number y, int nea
 }
 
 static void remainder(struct cpu_state *cpu, int nearest) {
-    /* C0 and C3 change only where there is a quotient. */
+    /* C0 and C3 stay where there is no quotient. */
     unsigned flags = 0, codes = cpu->fsw & (FLAG_C0 | FLAG_C3);
     cpu->fsw &= (uint16_t)~FLAG_C2;
     if (!x87_ready(cpu, 1, 0)) return;
@@ -807,6 +807,7 @@ static void remainder(struct cpu_state *cpu, int nearest) {
             result = invalid(&flags);
         } else {
             note_denormals(&x, &y, &flags);
+            codes = 0;
             if (x.class == CLASS_NORMAL && y.class == CLASS_NORMAL) result = reduce(a, x, y, nearest, &codes);
         }
     }

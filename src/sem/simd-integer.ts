@@ -68,7 +68,7 @@ const multiplyAddWords = binaryWhole(32, (s, a, b) => {
   return s.lanes("add", 32, lowProduct, highProduct);
 });
 
-const multiplyAddBytes = binary(16, (s, a, b) => {
+const multiplyAddBytes = binaryWhole(16, (s, a, b) => {
   const [lowProduct, highProduct] = pairProducts(s, 16, a, b, false);
   return s.lanes("saddSat", 16, lowProduct, highProduct);
 });

@@ -114,7 +114,7 @@ function funnelEach(direction: "left" | "right", laneBits: number): Semantic {
 
 /** vpmultishiftqb: each byte is eight bits of its quadword of the second source, from a bit that the first source names. */
 const multiShift: Semantic = (s, insn) => {
-  const data = laneSource(s, insn, 2, 64);
+  const data = source(s, insn, 2);
   const counts = insn.read(1);
   const bytes = range(s.w(data) / 8, (lane) => {
     const quad = s.lane(data, 64, lane >> 3);
