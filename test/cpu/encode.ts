@@ -188,7 +188,7 @@ export function encode(random: Random, form: Form, wantsMemory: boolean): Case {
     const rBit = ((reg >> 3) & 1) ^ 1;
     const xBit = (memory ? memory.x : isEvex ? (rm >> 4) & 1 : 0) ^ 1;
     const bBit = ((memory ? memory.b : (rm >> 3) & 1) & 1) ^ 1;
-    const v = vvvv < 0 ? 0 : vvvv;
+    const v = Math.max(vvvv, 0);
     if (isEvex) {
       const isMasked = form.mustMask || (form.canMask && random.chance(2));
       const mask = isMasked ? 1 + random.below(7) : 0;

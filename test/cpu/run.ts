@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { Decoder, DecoderOptions, RflagsBits } from "iced-x86";
+import { CpuidFeature, Decoder, DecoderOptions, RflagsBits } from "iced-x86";
 import { buildInterpreter, compileC, inParallel, type RunResult, run, runChecked } from "../../src/host/index.ts";
 import { TABLE } from "../../src/sem/index.ts";
 import { enumerateForms, type Form } from "../../src/x86/index.ts";
@@ -51,23 +51,40 @@ export interface Options {
 
 const FLAG_BITS = [RflagsBits.CF, RflagsBits.PF, RflagsBits.AF, RflagsBits.ZF, RflagsBits.SF, RflagsBits.OF];
 
+/** Features that not all processors have and that Linux names as iced-x86 does, up to underscores. */
+const OPTIONAL_FEATURE =
+  /^(AVX|BMI|GFNI|VAES|VPCLMULQDQ|SERIALIZE|MOVDIR|ENQCMD|WAITPKG|RAO|CMPCC|CET_SS|RDPRU|PKU|SHA512|SM[34]|SSE4A|ADX|CLZERO|MONITORX|RDPID|FSGSBASE)/;
+const plainName = (name: string): string => name.toLowerCase().replaceAll("_", "");
+const cpuFlags = new Set(
+  (/^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "latin1"))?.[1] ?? "").trim().split(" ").map(plainName),
+);
+
+/** Features that the decoded instruction needs and this processor lacks. */
+function missingFeatures(features: Int32Array): string[] {
+  const names = Array.from(features, (feature) => CpuidFeature[feature]!);
+  return names.filter((name) => OPTIONAL_FEATURE.test(name) && !cpuFlags.has(plainName(name)));
+}
+
 /** Decodes with iced-x86: the undefined flags, and the code that the bytes mean; null if they mean nothing. */
-function factsOf(bytes: readonly number[]): { code: number; undefinedFlags: number } | null {
+function factsOf(bytes: readonly number[]): { code: number; undefinedFlags: number; missing: string[] } | null {
   const decoder = new Decoder(64, Uint8Array.from(bytes), DecoderOptions.None);
   const instruction = decoder.decode();
   const undefinedBits = instruction.rflagsUndefined;
   const code = instruction.length === bytes.length ? instruction.code : 0;
+  const missing = missingFeatures(instruction.cpuidFeatures());
   instruction.free();
   decoder.free();
   if (code === 0) return null;
   const undefinedFlags = FLAG_BITS.reduce((mask, bit, i) => mask | (undefinedBits & bit ? 1 << i : 0), 0);
-  return { code, undefinedFlags };
+  return { code, undefinedFlags, missing };
 }
 
-/** A case as the harness reads it. */
-function caseLine(made: Case): string | null {
+/** A case as the harness reads it; null if the bytes mean nothing or this processor lacks features, which go to `lacks`. */
+function caseLine(made: Case, lacks: Set<string>): string | null {
   const facts = factsOf(made.bytes);
   if (!facts) return null;
+  for (const name of facts.missing) lacks.add(name);
+  if (facts.missing.length > 0) return null;
   const aim = made.aim ?? {
     base: -1,
     index: -1,
@@ -95,13 +112,13 @@ function caseLine(made: Case): string | null {
 }
 
 /** Lines for `encodings` random encodings of every form of the wanted mnemonics that has a row. */
-function makeCases(options: Options): string[] {
+function makeCases(options: Options, lacks: Set<string>): string[] {
   const random = new Random(options.seed);
   const wanted = options.mnemonics && new Set(options.mnemonics.map((name) => name.toLowerCase()));
   const lines: string[] = [];
   const add = (form: Form, wantsMemory: boolean, encodings: number): void => {
     for (let i = 0; i < encodings; i++) {
-      const line = caseLine(encode(random, form, wantsMemory));
+      const line = caseLine(encode(random, form, wantsMemory), lacks);
       if (line) lines.push(line);
     }
   };
@@ -133,9 +150,10 @@ async function buildHarness(target: Options["target"], directory: string): Promi
 }
 
 /** The harness ends with 0 or 1; anything else is its own failure. */
-function verdict({ status, stdout, stderr }: RunResult): { agreed: boolean; report: string } {
-  const end = status > 1 ? `the harness ended with status ${status}\n` : "";
-  return { agreed: status === 0, report: stdout + stderr + end };
+function verdict(result: RunResult, lacks: ReadonlySet<string>): { agreed: boolean; report: string } {
+  const end = result.status > 1 ? `the harness ended with status ${result.status}\n` : "";
+  const untested = lacks.size > 0 ? `not tested, as this processor lacks them: ${[...lacks].sort().join(" ")}\n` : "";
+  return { agreed: result.status === 0, report: result.stdout + result.stderr + untested + end };
 }
 
 /** Runs the comparison; gives the harness's report and whether all agreed. */
@@ -150,15 +168,16 @@ export async function compareWithCpu(options: Options): Promise<{ agreed: boolea
             .split("\n")
             .filter((line) => /^[0-9a-f]/.test(line));
     const cases = join(directory, "cases");
-    writeFileSync(cases, `${[...keptLines, ...makeCases(options)].join("\n")}\n`);
+    const lacks = new Set<string>();
+    writeFileSync(cases, `${[...keptLines, ...makeCases(options, lacks)].join("\n")}\n`);
     const native = await buildHarness("x86_64", directory);
     const args = [cases, String(options.seed), String(options.count)];
     if (options.target === "x86_64") {
-      return verdict(await run(native, args));
+      return verdict(await run(native, args), lacks);
     }
     const foreign = await buildHarness("aarch64", directory);
     const script = `"$1" "$3" "$4" "$5" --record | qemu-aarch64 "$2" "$3" "$4" "$5" --replay`;
-    return verdict(await run("sh", ["-c", script, "sh", native, foreign, ...args]));
+    return verdict(await run("sh", ["-c", script, "sh", native, foreign, ...args]), lacks);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
