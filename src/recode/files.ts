@@ -96,6 +96,7 @@ export function addNodeMount(source: ImageSource): MountChange | null {
     }
   }
   const mountId = mounts.reduce((max, mount) => Math.max(max, mount.mntId), 0) + 1;
+  // As CRIU describes a bind mount of a container from outside; the engine's runtime names it by its place.
   const mount = create(MountEntrySchema, {
     fstype: 0,
     mntId: mountId,
@@ -108,12 +109,10 @@ export function addNodeMount(source: ImageSource): MountChange | null {
     options: encodeText(""),
     sharedId: 0,
     masterId: 0,
-    extMount: true,
-    fsname: encodeText("hcontainer"),
     sbFlags: 0,
     extKey: encodeText(NODE_MOUNT),
   });
-  return { name, mountId, bytes: encodeRecords(MountEntrySchema, name, [...mounts, mount]) };
+  return { name, mountId, bytes: encodeRecords(MountEntrySchema, name, [mount, ...mounts]) };
 }
 
 /** The mount image without the node's mount; null when there is nothing to remove. */
