@@ -119,7 +119,7 @@ static void restore_signals(struct cpu_state *cpu) {
 
 /** The whole request: a host copy of the path, and how the arguments change when it is a script. */
 struct exec_request {
-    const char *path;           /* what the caller named */
+    const char *name, *path;    /* what the caller named, and what that stands for */
     char file[PATH_LIMIT];      /* the ELF file */
     uint64_t front[2 * SCRIPT_DEPTH + 1]; /* arguments that go before the caller's second, last first */
     unsigned fronts;
@@ -194,7 +194,7 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
     image->text = text_append(image->text, image->end, digits);
     image->text = text_append(image->text, image->end, ":");
     image->text = text_append(image->text, image->end, request->file);
-    image->text = text_append(image->text, image->end, request->path) + 1;
+    image->text = text_append(image->text, image->end, request->name) + 1;
     *image->next++ = (uint64_t)variable;
     *image->next++ = 0;
     if (result < 0) return result;
@@ -206,9 +206,9 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
     return result;
 }
 
-static int64_t execute(struct cpu_state *cpu, const char *path, uint64_t argv, uint64_t envp) {
+static int64_t execute(struct cpu_state *cpu, const char *name, const char *path, uint64_t argv, uint64_t envp) {
     enum { TEXT_BYTES = 65536 };
-    struct exec_request request = { .path = path };
+    struct exec_request request = { .name = name, .path = path };
     int64_t argc = count_pointers(argv), envc = count_pointers(envp);
     if (argc < 0 || envc < 0) return argc < 0 ? argc : envc;
     uint64_t pointer_bytes = ((uint64_t)argc + (uint64_t)envc + 32) * 8, bytes = PAGE_UP(pointer_bytes + TEXT_BYTES);
@@ -223,12 +223,11 @@ static int64_t execute(struct cpu_state *cpu, const char *path, uint64_t argv, u
 
 int64_t hc_sys_execve(struct cpu_state *cpu, const uint64_t *args) {
     char path[PATH_LIMIT];
-    uint64_t special = special_path(args[0]);
-    if (special != args[0]) return execute(cpu, (const char *)special, args[1], args[2]);
     int64_t length = guest_text(path, args[0], sizeof path);
     if (length < 0) return length;
     if (length == 0) return -ENOENT;
-    return execute(cpu, path, args[1], args[2]);
+    uint64_t special = special_path(args[0]);
+    return execute(cpu, path, special == args[0] ? path : (const char *)special, args[1], args[2]);
 }
 
 int64_t hc_sys_execveat(struct cpu_state *cpu, const uint64_t *args) {
@@ -237,7 +236,7 @@ int64_t hc_sys_execveat(struct cpu_state *cpu, const uint64_t *args) {
     if (length < 0) return length;
     if (args[4] & ~(uint64_t)(AT_EMPTY_PATH_ | AT_SYMLINK_NOFOLLOW_)) return -EINVAL;
     if (length == 0 && !(args[4] & AT_EMPTY_PATH_)) return -ENOENT;
-    if (name[0] == '/' || (int32_t)args[0] == AT_CURRENT_DIRECTORY) return execute(cpu, name, args[2], args[3]);
+    if (name[0] == '/' || (int32_t)args[0] == AT_CURRENT_DIRECTORY) return execute(cpu, name, name, args[2], args[3]);
     at = text_append(link, link + sizeof link, "/proc/self/fd/");
     text_append_number(at, link + sizeof link, (uint32_t)args[0], 10);
     int64_t got = HOST4(readlinkat, AT_CURRENT_DIRECTORY, link, path, PATH_LIMIT - 1);
@@ -249,5 +248,5 @@ int64_t hc_sys_execveat(struct cpu_state *cpu, const uint64_t *args) {
         text_append(at, path + sizeof path, name);
     }
     if (text_length(path) >= PATH_LIMIT) return -ENAMETOOLONG;
-    return execute(cpu, path, args[2], args[3]);
+    return execute(cpu, path, path, args[2], args[3]);
 }

@@ -145,6 +145,12 @@ void hc_helper_random(struct cpu_state *cpu, uint64_t argument) {
     cpu->gpr[RAX] = value;
 }
 
+/** Faults unless the byte can be written. */
+static void touch(uint64_t address) {
+    volatile uint8_t *byte = (volatile uint8_t *)address;
+    *byte = *byte;
+}
+
 /** enter: the size of the frame in bits 0..15, nesting level in bits 16..20, bit 32 for 16-bit operands. */
 void hc_helper_enter(struct cpu_state *cpu, uint64_t argument) {
     uint64_t size = argument & 0xffff, rsp = cpu->gpr[RSP], outer = cpu->gpr[RBP];
@@ -163,6 +169,7 @@ void hc_helper_enter(struct cpu_state *cpu, uint64_t argument) {
     }
     if (level) PUSH(frame);
 #undef PUSH
+    touch(rsp - size);
     cpu->gpr[RBP] = step == 2 ? (cpu->gpr[RBP] & ~0xffffull) | (frame & 0xffff) : frame;
     cpu->gpr[RSP] = rsp - size;
 }
@@ -251,7 +258,7 @@ static void save_x87(const struct cpu_state *cpu, struct legacy_area *area, int 
 }
 
 static void load_x87(struct cpu_state *cpu, const struct legacy_area *area, int wide) {
-    cpu->fcw = area->fcw;
+    cpu->fcw = (area->fcw & 0x1f3f) | 0x40; /* the other bits are fixed */
     cpu->fsw = area->fsw;
     cpu->ftw = area->ftw;
     cpu->fop = area->fop & 0x7ff;
@@ -290,6 +297,7 @@ static void load_mxcsr(struct cpu_state *cpu, uint32_t mxcsr) {
 
 static void save_legacy(struct cpu_state *cpu, uint64_t address, int wide) {
     struct legacy_area *area = (struct legacy_area *)address;
+    touch(address + LEGACY_BYTES - 1);
     save_x87(cpu, area, wide);
     save_mxcsr(cpu, area);
     save_xmm(cpu, area);

@@ -55,7 +55,7 @@ static int find_room(struct image *image, uint64_t wanted) {
     int64_t at;
     if (image->header.type == ELF_EXEC) {
         if (!range_is_guest(image->low, bytes)) return 0;
-        at = HOST6(mmap, image->low, bytes, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+        at = map_exactly(image->low, bytes, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (at != (int64_t)image->low) return 0;
     } else {
         at = place_mapping(wanted & ~(alignment - 1), bytes + alignment - PAGE, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

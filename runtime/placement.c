@@ -16,13 +16,18 @@ int range_is_guest(uint64_t start, uint64_t bytes) {
     return !under_qemu() || start + bytes <= base || start >= base + 0x100000000000ull;
 }
 
-static int64_t try_at(uint64_t address, uint64_t bytes, int prot, int flags, int fd, uint64_t offset) {
-    if (address < LOW_LIMIT || !range_is_guest(address, bytes)) return -EEXIST;
+/** mmap at this address or not at all: -EEXIST when something is there. `flags` without MAP_FIXED*. */
+int64_t map_exactly(uint64_t address, uint64_t bytes, int prot, int flags, int fd, uint64_t offset) {
     int64_t got = HOST6(mmap, address, bytes, prot, flags | MAP_FIXED_NOREPLACE, fd, offset);
     if (got < 0 || got == (int64_t)address) return got;
-    /* A kernel older than MAP_FIXED_NOREPLACE took the address as a hint. */
+    /* A kernel that does not know the flag, and qemu user mode, take the address as a hint. */
     HOST2(munmap, got, bytes);
     return -EEXIST;
+}
+
+static int64_t try_at(uint64_t address, uint64_t bytes, int prot, int flags, int fd, uint64_t offset) {
+    if (address < LOW_LIMIT || !range_is_guest(address, bytes)) return -EEXIST;
+    return map_exactly(address, bytes, prot, flags, fd, offset);
 }
 
 static int64_t from_freed(uint64_t bytes, int prot, int flags, int fd, uint64_t offset) {

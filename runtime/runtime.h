@@ -177,6 +177,7 @@ void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset);
 void modules_touched(uint64_t start, uint64_t end, int removed);
 
 /* placement.c */
+int64_t map_exactly(uint64_t address, uint64_t bytes, int prot, int flags, int fd, uint64_t offset);
 int64_t place_mapping(uint64_t hint, uint64_t bytes, int prot, int flags, int fd, uint64_t offset);
 void placement_freed(uint64_t start, uint64_t end);
 int range_is_guest(uint64_t start, uint64_t bytes);

@@ -22,10 +22,10 @@ static uint64_t map_stack(uint64_t needed) {
     uint64_t room = limit.now > STACK_LIMIT_MOST ? STACK_LIMIT_MOST : limit.now;
     uint64_t top = (under_qemu() ? STACK_TOP_QEMU : STACK_TOP) - ((shift & 0x3fffff) << 12);
     uint64_t bytes = PAGE_UP(STACK_FIRST_BYTES + needed);
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_FIXED_NOREPLACE | (under_qemu() ? MAP_NORESERVE : MAP_GROWSDOWN);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | (under_qemu() ? MAP_NORESERVE : MAP_GROWSDOWN);
     if (under_qemu() && bytes < 0x800000) bytes = 0x800000;
     for (unsigned i = 0; i < 64; i++, top -= 0x10000000) {
-        int64_t at = HOST6(mmap, top - bytes, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+        int64_t at = map_exactly(top - bytes, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
         if (at != (int64_t)(top - bytes)) continue;
         /* Everything else goes below the room that the stack may grow into. */
         PROC_PRIVATE->map_cursor = PAGE_DOWN(top - (room > bytes ? room : bytes)) - 0x10000000ull - ((shift >> 24 & 0xffff) << 12);

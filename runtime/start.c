@@ -5,7 +5,7 @@
 #define EXEC_VARIABLE "HCONTAINER_EXEC="
 
 static void map_area(uint64_t at, uint64_t bytes) {
-    int64_t got = HOST6(mmap, at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    int64_t got = map_exactly(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (got != (int64_t)at) fatal("the address space has no room for the runtime's state", "");
 }
 
@@ -16,6 +16,8 @@ static int take_exec_variable(struct start *start, char *file) {
     char **last = start->envp;
     if (!*last) return 0;
     while (last[1]) last++;
+    /* qemu user mode turns the environment around. */
+    if (under_qemu() && text_starts(*start->envp, EXEC_VARIABLE)) last = start->envp;
     if (!text_starts(*last, EXEC_VARIABLE)) return 0;
     const char *at = *last + text_length(EXEC_VARIABLE);
     for (; *at && *at != ':'; at++) {
@@ -30,7 +32,7 @@ static int take_exec_variable(struct start *start, char *file) {
     file[length] = 0;
     start->file = file;
     start->name = at + length;
-    *last = 0;
+    do *last = last[1]; while (*last++);
     return 1;
 }
 

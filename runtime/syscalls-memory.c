@@ -17,8 +17,11 @@ int64_t hc_sys_mmap(struct cpu_state *cpu, const uint64_t *args) {
         flags &= ~(GUEST_MAP_32BIT | GUEST_MAP_ABOVE4G);
         if (bytes == 0 || address & (PAGE - 1)) return -EINVAL;
         if (!range_is_guest(address, PAGE_UP(bytes))) return -ENOMEM;
-        got = HOST6(mmap, address, bytes, prot, flags, fd, offset);
-        if (got >= 0 && !(flags & MAP_FIXED_NOREPLACE)) modules_touched(address, address + PAGE_UP(bytes), 1);
+        int replace = !(flags & MAP_FIXED_NOREPLACE);
+        flags &= ~(MAP_FIXED | MAP_FIXED_NOREPLACE);
+        if (replace) got = HOST6(mmap, address, bytes, prot, flags | MAP_FIXED, fd, offset);
+        else got = map_exactly(address, bytes, prot, flags, fd, offset);
+        if (got >= 0 && replace) modules_touched(address, address + PAGE_UP(bytes), 1);
     } else {
         got = place_mapping(address, bytes, prot, flags, fd, offset);
     }
@@ -84,11 +87,8 @@ int64_t hc_sys_brk(struct cpu_state *cpu, const uint64_t *args) {
     (void)cpu;
     if (wanted < proc->brk_start || next < wanted || !range_is_guest(proc->brk_start, next - proc->brk_start)) return (int64_t)proc->brk_now;
     if (next > now) {
-        int64_t got = HOST6(mmap, now, next - now, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-        if (got != (int64_t)now) {
-            if (got > 0) HOST2(munmap, got, next - now);
-            return (int64_t)proc->brk_now;
-        }
+        int64_t got = map_exactly(now, next - now, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (got != (int64_t)now) return (int64_t)proc->brk_now;
     } else if (next < now) {
         HOST2(munmap, next, now - next);
     }

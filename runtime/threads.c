@@ -6,7 +6,7 @@ enum { SLOT_FREE, SLOT_LIVE, SLOT_ENDING };
 
 static int64_t map_area(uint32_t slot) {
     uint64_t at = (uint64_t)thread_area(slot);
-    int64_t got = HOST6(mmap, at, THREAD_AREA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    int64_t got = map_exactly(at, THREAD_AREA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return got == (int64_t)at || got == -EEXIST ? 0 : -EAGAIN;
 }
 

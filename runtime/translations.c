@@ -43,7 +43,7 @@ static void load_translation(struct module *module) {
         if (!proc->translation_next) proc->translation_next = base_address() + TRANSLATION_OFFSET;
         uint64_t at = proc->translation_next, bytes = PAGE_UP(header.image_bytes);
         uint64_t data_bytes = bytes - header.data_offset;
-        int64_t image = HOST6(mmap, at, bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0);
+        int64_t image = map_exactly(at, bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE, (int)fd, 0);
         if (image == (int64_t)at) {
             int64_t data = HOST6(mmap, at + header.data_offset, data_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, header.data_offset);
             if (data == (int64_t)(at + header.data_offset)) {
