@@ -29,7 +29,18 @@ const BOTH = [
 
 export const PACKAGES: Readonly<Record<Architecture, readonly string[]>> = {
   amd64: BOTH,
-  arm64: [...BOTH, "linux-image-arm64", "kmod", "podman", "crun", "openssh-server", "curl", "psmisc", "strace"],
+  arm64: [
+    ...BOTH,
+    "linux-image-arm64",
+    "kmod",
+    "libstdc++6",
+    "podman",
+    "crun",
+    "openssh-server",
+    "curl",
+    "psmisc",
+    "strace",
+  ],
 };
 
 /** Modules that the virtual machine's initramfs loads to reach its root. */
