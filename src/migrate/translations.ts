@@ -1,14 +1,13 @@
 // Translations that a container needs on a foreign node: one for each x86-64 ELF file that its processes have mapped as
 // code. Code of other files (programs started later) goes through the node's interpreter until it has one.
 
-import { readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { cacheDirectory, exists, listAt, sha256OfFile } from "../host/index.ts";
 import type { Container } from "./container.ts";
 import type { MigrationNode } from "./node.ts";
 
-/** Makes the translation of an ELF file on this machine; answers its path, whose name is its code key. */
-export type Translate = (path: string) => Promise<string>;
+/** Makes the translation of an ELF file on this machine: where it lies here, and the name that nodes look for. */
+export type Translate = (path: string) => Promise<{ readonly path: string; readonly name: string }>;
 
 interface MappedFile {
   readonly pid: number;
@@ -77,9 +76,9 @@ export async function stageTranslations(
     if (!isHomeElf(head)) continue;
     onFile(path);
     const translation = await translate(await fetchFile(source, there));
-    const destination = `${target.nodeDirectory}/translations/${basename(translation)}`;
-    const isCopied = (await digestThere(target, destination)) !== (await sha256OfFile(translation));
-    if (isCopied) await target.shell.writeFile(destination, await readFile(translation), 0o644);
+    const destination = `${target.nodeDirectory}/translations/${translation.name}`;
+    const isCopied = (await digestThere(target, destination)) !== (await sha256OfFile(translation.path));
+    if (isCopied) await target.shell.putFile(translation.path, destination);
     staged.push({ file: path, translation: destination, isCopied });
   }
   return staged;
