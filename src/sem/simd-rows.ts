@@ -6,6 +6,7 @@ import { EVEX_MASK } from "./evex-mask.ts";
 import { FLOAT_ARITHMETIC } from "./float-arithmetic.ts";
 import { FLOAT_COMPARE } from "./float-compare.ts";
 import { FLOAT_CONVERT } from "./float-convert.ts";
+import { FLOAT_SPECIAL } from "./float-special.ts";
 import { SIMD_CRYPTO } from "./simd-crypto.ts";
 import { SIMD_GATHER } from "./simd-gather.ts";
 import { SIMD_INTEGER } from "./simd-integer.ts";
@@ -31,6 +32,7 @@ export const SIMD_ROWS: readonly Row[] = [
   ...FLOAT_ARITHMETIC,
   ...FLOAT_COMPARE,
   ...FLOAT_CONVERT,
+  ...FLOAT_SPECIAL,
   ...X87_CONTROL,
   ...X87_ARITHMETIC,
 ];

@@ -53,6 +53,7 @@ static int case_count;
 
 /* --- random states ----------------------------------------------------------------------------------------------- */
 
+static int has_gs_prefix(const struct test_case *c);
 static uint64_t random_state;
 static uint64_t next64(void) {
     uint64_t z = (random_state += 0x9e3779b97f4a7c15ull);
@@ -125,16 +126,18 @@ static void fill(uint8_t *bytes, size_t count) {
     }
 }
 
-static void aim(struct cpu_state *s, const struct test_case *c, uint8_t *code) {
-    if (c->base < 0 && c->index < 0 && c->patch_offset < 0) return;
+/** Aims the memory operand at the window; gives its address, 0 if there is none. */
+static uint64_t aim(struct cpu_state *s, const struct test_case *c, uint8_t *code) {
+    if (c->base < 0 && c->index < 0 && c->patch_offset < 0) return 0;
+    uint64_t segment = has_gs_prefix(c) ? s->gs_base : 0;
     unsigned size = (unsigned)c->memory_bytes;
     uint64_t address = WINDOW + 2048 + below(2048);
     if (below(4)) address &= ~63ull;
     if (below(24) == 0) address = WINDOW + WINDOW_BYTES - below(size + 1); /* may cross the end */
     if (c->patch_offset >= 0) {
-        uint64_t value = c->patch_absolute ? address : address - (CODE_AT + (uint64_t)c->length);
+        uint64_t value = c->patch_absolute ? address - segment : address - segment - (CODE_AT + (uint64_t)c->length);
         memcpy(code + c->patch_offset, &value, c->patch_absolute && !c->address32 ? 8 : 4);
-        return;
+        return address;
     }
     uint64_t index = 0;
     if (c->vsib_width) {
@@ -147,9 +150,61 @@ static void aim(struct cpu_state *s, const struct test_case *c, uint8_t *code) {
         if (below(2)) s->gpr[c->index] = (uint64_t)(int64_t)((int)below(256) - 128);
         index = s->gpr[c->index] * (uint64_t)c->scale;
     }
-    uint64_t base = address - index - (uint64_t)(int64_t)c->displacement;
+    uint64_t base = address - segment - index - (uint64_t)(int64_t)c->displacement;
     if (c->address32) base = (base & 0xffffffff) | next64() << 32;
     if (c->base >= 0) s->gpr[c->base] = base;
+    return address;
+}
+
+static void put(uint8_t *window, uint64_t address, const void *value, size_t size) {
+    if (address - WINDOW <= WINDOW_BYTES - size) memcpy(window + (address - WINDOW), value, size);
+}
+static void put64(uint8_t *window, uint64_t address, uint64_t value) { put(window, address, &value, 8); }
+
+/** A flags word that does not single-step, check alignment, or show the resume flag. */
+static uint64_t some_flags(void) { return next64() & ~(0x100ull | 0x40000 | 0x10000); }
+static uint64_t some_target(void) { return below(4) ? CODE_PAGE + 0x100 + below(0x600) : next64() >> 20; }
+/** Mostly the code segment that the harness runs in; never one that changes the mode. */
+static uint16_t some_code_segment(void) { return below(4) ? 0x33 : (uint16_t[]){0, 0x2b, 0x10, 0x33}[below(4)]; }
+
+/** Gives instructions that random operands nearly always fault something to work on. */
+static void prepare(struct cpu_state *s, const struct test_case *c, uint8_t *window, uint64_t address) {
+    uint64_t stack = s->gpr[4];
+    if (!strncmp(c->name, "Popf", 4)) put64(window, stack, some_flags());
+    if (!strncmp(c->name, "Retf", 4) || !strncmp(c->name, "Jmp_m16", 7) || !strncmp(c->name, "Call_m16", 8)) {
+        uint64_t pointer = c->name[0] == 'R' ? stack : address;
+        int bytes = strstr(c->name, "1616") || strstr(c->name, "Retfw") ? 2 : strstr(c->name, "1632") || strstr(c->name, "Retfd") ? 4 : 8;
+        uint16_t segment = some_code_segment();
+        put64(window, pointer, some_target());
+        put(window, pointer + (uint64_t)bytes, &segment, 2);
+    }
+    if (!strcmp(c->name, "Iretq")) {
+        uint64_t words[5] = {some_target(), some_code_segment(), some_flags(), WINDOW + below(WINDOW_BYTES), 0x2b};
+        put(window, stack, words, sizeof words);
+    }
+    if (!strncmp(c->name, "Clzero", 6)) s->gpr[0] = WINDOW + below(WINDOW_BYTES);
+    if (!strcmp(c->name, "Xgetbv")) s->gpr[1] = below(3);
+    if (strstr(c->name, "xrstor") || strstr(c->name, "Xrstor")) {
+        uint32_t mxcsr = ((uint32_t)next64() & (below(16) ? 0x2ffff : ~0u)) | 0x1f80;
+        uint16_t fcw = (uint16_t)(next64() | 0x3f), fsw = (uint16_t)(next64() & 0x7f7f);
+        put(window, address, &fcw, 2), put(window, address + 2, &fsw, 2), put(window, address + 24, &mxcsr, 4);
+    }
+    if (strstr(c->name, "Xrstor")) {
+        uint64_t header[8] = {0};
+        header[0] = next64() & (below(16) ? 0xe7 : ~0ull);
+        if (below(2)) header[1] = 1ull << 63 | header[0] | (next64() & 0xe7);
+        if (below(16) == 0) header[below(8)] ^= 1ull << below(64);
+        put(window, address + 512, header, sizeof header);
+    }
+}
+
+static int has_gs_prefix(const struct test_case *c) {
+    for (int i = 0; i < c->length; i++) {
+        uint8_t byte = c->bytes[i];
+        if (byte == 0x65) return 1;
+        if (byte != 0x66 && byte != 0x67 && byte != 0xf0 && byte != 0xf2 && byte != 0xf3) return 0;
+    }
+    return 0;
 }
 
 static void make_state(struct cpu_state *s, uint8_t *code, uint8_t *window, const struct test_case *c, uint64_t seed, int number, int round) {
@@ -205,7 +260,11 @@ static void make_state(struct cpu_state *s, uint8_t *code, uint8_t *window, cons
     memset(code, 0xcc, 4096);
     memcpy(code + (CODE_AT - CODE_PAGE), c->bytes, (size_t)c->length);
     fill(window, WINDOW_BYTES);
-    aim(s, c, code + (CODE_AT - CODE_PAGE));
+    s->gs_base = below(0x10000000);
+    s->rflags_rest = (next64() & 0x204000);
+    if (has_gs_prefix(c)) s->gpr[6] -= s->gs_base, s->gpr[3] -= s->gs_base, s->gpr[0] -= s->gs_base;
+    uint64_t address = aim(s, c, code + (CODE_AT - CODE_PAGE));
+    prepare(s, c, window, address);
     s->rip = CODE_AT;
 }
 
@@ -264,6 +323,7 @@ static void registers_from_frame(struct cpu_state *s, const ucontext_t *uc) {
     for (int i = 0; i < 16; i++) s->gpr[i] = (uint64_t)g[GREG[i]];
     s->rip = (uint64_t)g[REG_RIP];
     uint64_t f = (uint64_t)g[REG_EFL];
+    s->rflags_rest = f & 0x244100;
     s->cf = f & 1, s->pf = f >> 2 & 1, s->af = f >> 4 & 1, s->zf = f >> 6 & 1, s->sf = f >> 7 & 1, s->of = f >> 11 & 1, s->df = f >> 10 & 1;
     uint64_t present;
     memcpy(&present, x + 512, 8);
@@ -318,7 +378,10 @@ static void native_handler(int number, siginfo_t *info, void *context) {
 static void run_native(struct result *r) {
     native_state = &r->state;
     native_phase = 1;
-    __asm__ volatile("int3" ::: "memory", "cc");
+    /* What a signal frame does not restore: the base of gs, and the flags nt and id. */
+    __asm__ volatile("wrgsbase %0" ::"r"(r->state.gs_base));
+    __asm__ volatile("lea -128(%%rsp), %%rsp\n\tpush %0\n\tpopfq\n\tint3\n\tpush %1\n\tpopfq\n\tlea 128(%%rsp), %%rsp" ::"r"(r->state.rflags_rest | 0x202), "r"(0x202ull) : "memory", "cc");
+    __asm__ volatile("rdgsbase %0" : "=r"(r->state.gs_base));
     r->outcome = native_outcome, r->vector = native_vector;
     r->window_hash = hash((uint8_t *)WINDOW, WINDOW_BYTES);
 }
@@ -394,6 +457,8 @@ static int compare(const struct result *want, const struct result *got, const st
     for (int i = 0; i < 6; i++)
         if (!(c->undefined_flags >> i & 1) && (&a->cf)[i] != (&b->cf)[i]) differ(flag_names[i], (&a->cf)[i], (&b->cf)[i]);
     if (a->df != b->df) differ("df", a->df, b->df);
+    if (a->rflags_rest != b->rflags_rest) differ("rflags_rest", a->rflags_rest, b->rflags_rest);
+    if (a->gs_base != b->gs_base) differ("gs_base", a->gs_base, b->gs_base);
     uint32_t mxcsr_mask = c->sticky_matters ? ~0u : ~0x3fu;
     if ((a->mxcsr ^ b->mxcsr) & mxcsr_mask) differ("mxcsr", a->mxcsr, b->mxcsr);
     for (int i = 0; i < 8; i++)
@@ -510,7 +575,7 @@ int main(int argc, char **argv) {
             if (compare(&want, &got, c) == 0 || wrong++ >= 3) continue;
             printf("%s ", c->name);
             for (int i = 0; i < c->length; i++) printf("%02x", code[CODE_AT - CODE_PAGE + (uint64_t)i]);
-            printf(" case %d round %d:%s\n", number, round, difference_text);
+            printf(" case %d round %d mxcsr %x fcw %x:%s\n", number, round, initial.mxcsr, initial.fcw, difference_text);
         }
         wrong_cases += wrong > 0;
     }
