@@ -93,9 +93,13 @@ export function farReturn(): Semantic {
   };
 }
 
+const NESTED_TASK = 14;
+
 /** iretq within user mode: pops rip, cs, rflags, rsp, ss. */
 export function interruptReturn(): Semantic {
   return (sem) => {
+    const nested = sem.bits(sem.field("rflags_rest"), NESTED_TASK, 1);
+    sem.trapIf(nested, 13);
     const top = sem.gpr(4, 64);
     const word = (index: number) => sem.load(64, sem.add(top, sem.int(64, 8 * index)));
     const [target, code, flags, stack] = [word(0), word(1), word(2), word(3)];

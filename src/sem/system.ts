@@ -54,11 +54,11 @@ export function readProcessorId(): Semantic {
 /** lsl: Linux keeps node and CPU number in the limit of one segment, and the flat segments have all ones. */
 export function loadSegmentLimit(): Semantic {
   return (sem, insn) => {
-    const selector = resize(sem, insn.read(1), 16);
-    const is = (value: number) => sem.eq(selector, sem.int(16, value));
-    const flat = sem.or(is(0x23), sem.or(is(0x2b), is(0x33)));
+    const index = sem.and(resize(sem, insn.read(1), 16), sem.int(16, 0xfffc));
+    const is = (value: number) => sem.eq(index, sem.int(16, value));
+    const flat = sem.or(is(0x20), sem.or(is(0x28), is(0x30)));
     const limit = sem.select(flat, sem.int(64, 0xffff_ffffn), askHelper(sem, "processor_id"));
-    const known = sem.or(flat, is(0x7b));
+    const known = sem.or(flat, is(0x78));
     insn.writeIf(known, 0, resize(sem, limit, insn.width(0)));
     sem.setFlag("zf", () => known);
   };
@@ -138,7 +138,9 @@ export function restoreExtended(helper: string): Semantic {
       sem.or(sem.and(present, sem.not(allowed)), sem.and(components, not(ENABLED_COMPONENTS))),
       sem.select(compact, sem.int(64, 0), layout),
     );
-    sem.trapIf(sem.not(isZero(sem, sem.or(unknown, reserved))), 13);
+    const rest = [536, 544, 552, 560, 568].map(word).reduce((sum, value) => sem.or(sum, value));
+    const wrong = sem.or(sem.or(unknown, reserved), sem.select(compact, rest, sem.int(64, 0)));
+    sem.trapIf(sem.not(isZero(sem, wrong)), 13);
     const requested = sem.concat(sem.gpr(2, 32), sem.gpr(0, 32));
     // mxcsr is loaded for SSE or AVX in the standard form, for SSE that is present in the compact one.
     const mxcsr = sem.load(32, sem.add(address, sem.int(64, 24)));

@@ -164,6 +164,8 @@ export function encode(random: Random, form: Form, wantsMemory: boolean): Case {
   const bytes: number[] = [];
   if (form.canLock && shape.isMemory && random.chance(3)) bytes.push(0xf0);
   if (address32) bytes.push(0x67);
+  const touchesMemory = shape.isMemory || form.hasImplicitMemory || form.operands.some((o) => o.source === "moffs");
+  if (touchesMemory && random.chance(12)) bytes.push(0x65);
   let patchBase: number;
   if (form.encoding === "legacy") {
     if (form.isString && random.chance(2)) bytes.push(random.chance(2) ? 0xf3 : 0xf2);

@@ -227,6 +227,7 @@ static void make_state(struct cpu_state *s, uint8_t *code, uint8_t *window, cons
     s->mxcsr = 0x1f80 | below(4) << 13;
     if (below(8) == 0) s->mxcsr |= 0x8000;
     if (below(8) == 0) s->mxcsr |= 0x40;
+    if (below(8) == 0) s->mxcsr |= 0x8040;
     for (int i = 0; i < 8; i++) s->k[i] = edge64();
     for (int i = 0; i < 32; i++) fill(s->zmm[i], 64);
     if (below(2)) {
@@ -570,6 +571,10 @@ int main(int argc, char **argv) {
             if (want.outcome == FAULTED && got.outcome == FAULTED && (strstr(c->name, "gather") || strstr(c->name, "scatter"))) continue;
             /* Gathers and scatters keep the lanes that were done before the fault, here as there in an order of their own. */
             if (want.outcome == FAULTED && got.outcome == FAULTED && c->vsib_width) continue;
+#if defined __aarch64__
+            /* arm64 without FEAT_AFP has one switch for denormals that are read and written. */
+            if ((initial.mxcsr & 0x8040) == 0x8000 || (initial.mxcsr & 0x8040) == 0x40) continue;
+#endif
             /* A jump to a non-canonical address faults at the jump or at the target, as the maker likes. */
             if (want.outcome != RAN && got.outcome == RAN && (int64_t)(got.state.rip << 16) >> 16 != (int64_t)got.state.rip) continue;
             if (compare(&want, &got, c) == 0 || wrong++ >= 3) continue;
