@@ -267,20 +267,21 @@ function addDataWords(explorer: Explorer, elf: ElfFile): void {
   }
 }
 
-/** Code that nothing refers to but that unwind tables cover, or that follows a function after its padding. */
-function addGaps(explorer: Explorer, frames: readonly FrameRange[]): void {
-  const { map } = explorer;
-  for (const segment of map.segments) {
+/**
+ * Code that nothing refers to: behind a known instruction that does not fall through, and behind padding. In ascending
+ * order, each place explored before the next is looked at, since only then it is known whether that is a start.
+ */
+function addGaps(explorer: Explorer): void {
+  for (const segment of explorer.map.segments) {
     let covered = 0;
     for (let offset = 0; offset < segment.bytes.length; offset++) {
       covered = Math.max(covered, offset + segment.lengths[offset]!);
-      if (covered > offset || segment.lengths[offset] !== 0) continue;
-      if (isPadding(segment, offset)) continue;
-      const isAligned = (offset & 15) === 0 || segment.lengths[offset - 1] !== 0;
-      if (isAligned || frames.length > 0) explorer.doubtful(segment.start + offset);
-      // The rest of the gap is looked at only if this place is code.
-      while (offset + 1 < segment.bytes.length && segment.lengths[offset + 1] === 0 && ((offset + 1) & 15) !== 0)
-        offset++;
+      if (offset < covered || isPadding(segment, offset)) continue;
+      const isStart = offset === covered || (offset & 15) === 0;
+      if (!isStart || !explorer.isPlausible(segment.start + offset)) continue;
+      explorer.root(segment.start + offset, MARK.entry);
+      explorer.run();
+      covered = offset + segment.lengths[offset]!;
     }
   }
 }
@@ -302,7 +303,6 @@ export function discover(elf: ElfFile): Discovery {
   explorer.run();
   if (!elf.isRelocatable) addDataWords(explorer, elf);
   explorer.run();
-  addGaps(explorer, frames);
-  explorer.run();
+  addGaps(explorer);
   return { map: explorer.map, frames, dynamic };
 }

@@ -33,8 +33,6 @@ export interface Block {
   owner: Block | null;
   /** Position in reverse post-order. */
   order: number;
-  /** True if it may go on where no code is known. */
-  leavesKnownCode: boolean;
   /** Flags that are read before written from here on (see liveness.ts). */
   liveFlags: number;
 }
@@ -136,7 +134,6 @@ export class Graph {
       isLoopHead: false,
       owner: null,
       order: -1,
-      leavesKnownCode: false,
       liveFlags: 0,
     });
     return rest;
@@ -148,7 +145,6 @@ export class Graph {
     const target = map.targets.get(last);
     const link = (pc: number | undefined): void => {
       const successor = pc === undefined ? undefined : this.blocks.get(pc);
-      if (!successor) block.leavesKnownCode = true;
       if (!successor || block.successors.includes(successor)) return;
       block.successors.push(successor);
       successor.predecessors.push(block);

@@ -3,12 +3,13 @@
 // every function that may return there, and what a function reads before it writes is live at its calls. Only towards
 // other files do we rely on the psABI, by which neither calls nor returns carry flags.
 //
-// At an indirect jump whose targets are not known, and wherever the interpreter takes over, all flags count as live.
+// An indirect jump whose targets are not known counts as a call of unknown code; what the piece that jumps still knows of
+// the flags it stores all the same, and likewise at system calls, which copy the flags to r11. An interpreted
+// instruction reads what it reads; one that ends in an exception, or a way into bytes that are no instructions, nothing.
 
 import { FLOW } from "../x86/index.ts";
-import { type CodeMap, MARK } from "./code-map.ts";
+import { MARK } from "./code-map.ts";
 import type { Block, Graph } from "./graph.ts";
-import { ALL_FLAGS } from "./variables.ts";
 
 /** What an instruction does to flags: reads before writing, and writes whatever happens. */
 export interface FlagEffects {
@@ -29,23 +30,43 @@ interface Node {
 }
 
 /** Fills in `liveFlags` of every block; gives the flags that are live after each block's last instruction. */
-export function computeLiveFlags(
-  graph: Graph,
-  map: CodeMap,
-  effectsAt: (pc: number) => FlagEffects,
-): Map<Block, number> {
+export function computeLiveFlags(graph: Graph, effectsAt: (pc: number) => FlagEffects): Map<Block, number> {
   const nodes = new Map<Block, Node>();
   for (const block of graph.blocks.values()) nodes.set(block, makeNode(block, effectsAt));
+  const returning = findReturning(graph);
   for (const node of nodes.values()) {
     const { callee, returnPoint, predecessors } = node.block;
     for (const predecessor of predecessors) node.sameFunction.push(nodes.get(predecessor)!);
-    if (returnPoint) nodes.get(returnPoint)!.sameFunction.push(node);
-    if (callee && returnPoint) nodes.get(callee)!.callersReturnPoints.push(returnPoint);
+    // What lies behind a call of a function that never returns may be anything, even another function's start.
+    if (!returnPoint || (callee && !returning.has(callee))) continue;
+    nodes.get(returnPoint)!.sameFunction.push(node);
+    if (callee) nodes.get(callee)!.callersReturnPoints.push(returnPoint);
   }
-  return new Solver(
-    [...nodes.values()].sort((a, b) => b.block.start - a.block.start),
-    map,
-  ).solve();
+  const all = [...nodes.values()].sort((a, b) => b.block.start - a.block.start);
+  return new Solver(all, graph).solve();
+}
+
+/** Blocks from which a return of their function can be reached; unknown code counts as returning. */
+function findReturning(graph: Graph): Set<Block> {
+  const returning = new Set<Block>();
+  const blocks = [...graph.blocks.values()].reverse();
+  const returns = (block: Block): boolean => {
+    if (block.isInterpreted) {
+      const next = block.flow === FLOW.stop ? undefined : graph.blocks.get(block.end);
+      return next !== undefined && returning.has(next);
+    }
+    if (block.flow === FLOW.ret || (block.flow === FLOW.indirectJump && !block.table)) return true;
+    if (block.flow === FLOW.call || block.flow === FLOW.indirectCall) {
+      const isPassed = block.callee === null || returning.has(block.callee);
+      return isPassed && block.returnPoint !== null && returning.has(block.returnPoint);
+    }
+    return block.successors.some((successor) => returning.has(successor));
+  };
+  for (let before = -1; before !== returning.size; ) {
+    before = returning.size;
+    for (const block of blocks) if (!returning.has(block) && returns(block)) returning.add(block);
+  }
+  return returning;
 }
 
 function makeNode(block: Block, effectsAt: (pc: number) => FlagEffects): Node {
@@ -60,15 +81,20 @@ function makeNode(block: Block, effectsAt: (pc: number) => FlagEffects): Node {
 
 class Solver {
   readonly #nodes: readonly Node[];
-  readonly #map: CodeMap;
   // Indirect calls reach any function whose address is taken; those return behind any indirect call and, if an indirect
   // jump led to them, wherever the function that jumped returns to.
   #liveAtIndirectTargets = 0;
   #liveAtIndirectReturns = 0;
+  /** The block behind an interpreted instruction. */
+  readonly #after = new Map<Block, Block>();
 
-  constructor(nodes: readonly Node[], map: CodeMap) {
+  constructor(nodes: readonly Node[], graph: Graph) {
     this.#nodes = nodes;
-    this.#map = map;
+    for (const { block } of nodes) {
+      const goesOn = block.isInterpreted && block.flow !== FLOW.stop;
+      const next = goesOn ? graph.blocks.get(block.end) : undefined;
+      if (next) this.#after.set(block, next);
+    }
   }
 
   solve(): Map<Block, number> {
@@ -81,7 +107,7 @@ class Solver {
   }
 
   #liveOut({ block, liveAtReturn }: Node): number {
-    if (block.isInterpreted || block.leavesKnownCode) return ALL_FLAGS;
+    if (block.isInterpreted) return this.#after.get(block)?.liveFlags ?? 0;
     switch (block.flow) {
       case FLOW.ret:
         return liveAtReturn;
@@ -90,8 +116,7 @@ class Solver {
       case FLOW.indirectCall:
         return this.#liveAtIndirectTargets;
       case FLOW.indirectJump:
-        if (this.#map.slotJumps.has(block.pcs[block.pcs.length - 1]!)) return this.#liveAtIndirectTargets;
-        if (!block.table) return ALL_FLAGS;
+        if (!block.table) return this.#liveAtIndirectTargets;
         break;
       default:
         break;
@@ -107,7 +132,9 @@ class Solver {
     for (const node of this.#nodes) {
       const { block } = node;
       block.liveFlags |= node.uses | (this.#liveOut(node) & ~node.kills);
-      if ((block.marks & MARK.addressTaken) !== 0) this.#liveAtIndirectTargets |= block.liveFlags;
+      // What other code leads to as well is hardly a function: more likely a number that looks like an address.
+      const isTarget = (block.marks & MARK.addressTaken) !== 0 && block.predecessors.length === 0;
+      if (isTarget) this.#liveAtIndirectTargets |= block.liveFlags;
       sum += block.liveFlags;
     }
     return sum;

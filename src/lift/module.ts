@@ -10,7 +10,7 @@ import { computeLiveFlags, type FlagEffects } from "./liveness.ts";
 import { LiftInsn } from "./operands.ts";
 import { type LiftContext, PieceWriter } from "./piece.ts";
 import { LiftSem, type PieceHooks } from "./sem.ts";
-import { ALL_FLAGS, VARIABLES } from "./variables.ts";
+import { VARIABLES } from "./variables.ts";
 
 /** Instructions a shard has at most (one piece may have more). */
 const SHARD_INSTRUCTIONS = 6000;
@@ -76,17 +76,19 @@ function probe(map: CodeMap, shape: Shape): FlagEffects | string {
   }
   // Flags that the semantic reads but the CPU does not are handed through (a shift by 0): neither used nor killed.
   const through = sem.flagsRead & ~shape.flagsRead;
-  return { uses: shape.flagsRead, kills: sem.flagsSet & ~through };
+  const uses = sem.control?.kind === "syscall" ? 0 : shape.flagsRead;
+  return { uses, kills: sem.flagsSet & ~through };
 }
 
 /** Decides what is lifted, and divides the code into pieces. */
 export function liftFile(map: CodeMap): LiftedFile {
   const { effects, unsupported } = probeShapes(map);
-  const effectsAt = (pc: number): FlagEffects => map.byShape(pc, effects) ?? { uses: ALL_FLAGS, kills: 0 };
+  const interpreted = map.shapes.map((shape): FlagEffects => ({ uses: shape.flagsRead, kills: 0 }));
+  const effectsAt = (pc: number): FlagEffects => map.byShape(pc, effects) ?? map.byShape(pc, interpreted);
   const isInterpreted = (pc: number): boolean => map.byShape(pc, effects) === null;
   const graph = new Graph(map, isInterpreted);
   const pieces = graph.partition();
-  const liveAfter = computeLiveFlags(graph, map, effectsAt);
+  const liveAfter = computeLiveFlags(graph, effectsAt);
   const count = (list: readonly { count: number }[]): number => list.reduce((sum, { count }) => sum + count, 0);
   return {
     context: { map, graph, liveAfter },

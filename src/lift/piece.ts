@@ -196,14 +196,15 @@ export class PieceWriter implements PieceHooks {
         else this.#leave({ kind: "dispatch", pc: target!, state: sem.state, flags: live });
         return;
       case FLOW.syscall:
-        this.#leave({ kind: "syscall", pc: block.end, state: sem.state, flags: live });
+        this.#leave({ kind: "syscall", pc: block.end, state: sem.state, flags: ALL_FLAGS });
         return;
       case FLOW.ret:
       case FLOW.indirectCall:
       case FLOW.indirectJump: {
         assert(control !== null && "target" in control, "an indirect transfer has a target");
+        const flags = block.flow === FLOW.indirectJump && !block.table ? ALL_FLAGS : live;
         if (block.table && this.#tableIndex) this.#switch(block, control.target, live);
-        else this.#leave({ kind: "indirect", target: control.target, state: sem.state, flags: live });
+        else this.#leave({ kind: "indirect", target: control.target, state: sem.state, flags });
         return;
       }
       default:
@@ -225,7 +226,9 @@ export class PieceWriter implements PieceHooks {
   #addExit(exit: ExitWithout<"label">): string {
     const label = this.#fn.newLabel("exit");
     // A flag that is forced later, in another block, must be made once more in the exit.
-    const state = exit.state.map((slot) => (slot instanceof LazyFlag ? (slot.forced ?? new LazyFlag(slot.make)) : slot));
+    const state = exit.state.map((slot) =>
+      slot instanceof LazyFlag ? (slot.forced ?? new LazyFlag(slot.make)) : slot,
+    );
     this.#exits.push({ ...exit, label, state } as Exit);
     return label;
   }
