@@ -131,7 +131,7 @@ async function buildHarness(target: Options["target"], directory: string): Promi
     helpers.map((name) => () => compileC(target, join(runtime, name), [includeDir, runtime], dependencies)),
   );
   const output = join(directory, `harness-${target}`);
-  const compiler = target === "x86_64" ? ["gcc"] : ["aarch64-linux-gnu-gcc", "-static"];
+  const compiler = target === "x86_64" ? ["gcc"] : ["aarch64-linux-gnu-gcc", "-static-pie"];
   const flags = ["-O1", "-g", "-Wall", "-Wextra", `-I${includeDir}`, `-I${runtime}`, "-o", output];
   const [command, ...rest] = [...compiler, ...flags, join(here, "harness.c"), ...helperObjects, ...objects];
   await runChecked(command!, rest);
