@@ -74,7 +74,7 @@ export async function waitForAmd64(pid: number): Promise<void> {
 export function amd64Shell(pid: number): NodeShell {
   const namespaces = ["--mount", "--net", "--uts", "--ipc", "--pid"];
   return localShell("amd64", {
-    prefix: ["nsenter", "--target", String(pid), ...namespaces, "--wd=/", "env", `PATH=${PATH}`],
+    prefix: ["nsenter", "--target", String(pid), ...namespaces, "--wdns=/", "env", `PATH=${PATH}`],
   });
 }
 

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { HostError, InputError } from "../base/index.ts";
 import { type NodeShell, run, withLock } from "../host/index.ts";
 import { amd64Shell, clientShell, startAmd64, waitForAmd64 } from "./amd64-node.ts";
-import { arm64Shell, type MachineOptions, startArm64, waitForArm64 } from "./arm64-node.ts";
+import { arm64Shell, type MachineOptions, startArm64 } from "./arm64-node.ts";
 import { arm64Disk, filesOf } from "./disk.ts";
 import { findFirstProcess, findMachine, leftovers, sweep } from "./machine.ts";
 import { CLIENT, NETWORK, SEGMENT, SUBNET } from "./network.ts";
@@ -47,6 +47,8 @@ export interface NodeStatus {
   readonly name: Architecture;
   /** `starting` when its processes run and its engine does not answer. */
   readonly state: "ready" | "starting" | "down";
+  /** The node's own address on the segment. */
+  readonly address?: string;
   readonly kernel?: string;
   readonly engine?: string;
   readonly criu?: string;
@@ -121,19 +123,14 @@ async function start(directory: string, options: MachineOptions, progress: Progr
   await mkdir(directory, { recursive: true, mode: 0o700 });
   progress("amd64: starting");
   const pid = await startAmd64(directory, root);
-  progress("arm64: starting");
-  await startArm64(pid, directory, disk, options);
   const nodeDirectory = resolve(disk.disk, "..");
   const running: Running = { nodeDirectory };
   await writeFile(recordOf(directory), `${JSON.stringify(running)}\n`);
   await Promise.all([
     waitForAmd64(pid).then(() => progress("amd64: ready")),
-    waitForArm64(directory).then(() => progress("arm64: ready")),
+    startArm64({ pid, directory, node: disk, options }, progress).then(() => progress("arm64: ready")),
   ]);
-  const lab = await compose(directory, pid, nodeDirectory);
-  // Opens the connection that all later commands share.
-  await lab.nodes.arm64.shell.runChecked("true", [], { timeoutMs: 60_000 });
-  return lab;
+  return compose(directory, pid, nodeDirectory);
 }
 
 /** Brings the lab up, or finds it up. What a crashed one left is removed first; a lab that does not come up goes away. */
@@ -179,6 +176,7 @@ async function nodeStatus(node: LabNode): Promise<NodeStatus> {
   return {
     name: node.name,
     state: "ready",
+    address: node.address,
     ...(kernel === undefined ? {} : { kernel }),
     ...(criu === undefined ? {} : { criu }),
     ...(engine === undefined ? {} : { engine }),
