@@ -192,7 +192,7 @@ const CONTROL: readonly Row[] = [
   full("Loope", control.loop("e")),
   full("Loopne", control.loop("ne")),
   full("Syscall", control.systemCall()),
-  partial("Int", control.softwareInterrupt(), "32-bit system calls (int 0x80) are refused"),
+  partial("Int", control.softwareInterrupt(), "32-bit system calls (int 0x80) fault, as on a kernel without them"),
   full("Int3", control.trap(3)),
   full("Int1", control.trap(1)),
   full("Ud0", control.trap(6)),

@@ -16,7 +16,6 @@ const runtime = resolve(here, "../../runtime");
 /** Mnemonics whose results differ from run to run, or that end the harness, by nature. */
 const NOT_COMPARABLE: ReadonlySet<string> = new Set([
   ...["Syscall", "Sysenter", "Int", "Int1", "Int3"],
-  ...["Cpuid", "Rdtsc", "Rdtscp", "Rdpmc", "Rdrand", "Rdseed", "Rdpid"],
   ...["Rdfsbase", "Wrfsbase"], // the harness's own thread pointer
   ...["Fnsave", "Frstor", "Fnstenv", "Fldenv"], // x87 instruction pointers, which signal frames do not carry here
   ...["Vmcall", "Vmmcall", "Monitorx", "Mwaitx"], // what a hypervisor makes of them
