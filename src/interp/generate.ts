@@ -27,7 +27,8 @@ export interface GeneratedInterpreter {
   readonly omissions: readonly Omission[];
 }
 
-const ATTRIBUTES = "nounwind null_pointer_is_valid strictfp minsize optsize";
+/** Denormals as mxcsr says: LLVM must not take a comparison with zero for more than it is. */
+const ATTRIBUTES = `nounwind null_pointer_is_valid strictfp minsize optsize "denormal-fp-math"="dynamic,dynamic"`;
 
 /** Writes the function of a variant into `module`; gives the reason if the semantic does not know the form. */
 function generateFunction(module: IrModule, name: string, variant: Variant): string | null {

@@ -33,7 +33,7 @@ export class IrOps extends IrLaneOps {
   fp(op: IrFpOp, laneBits: 32 | 64, a: IrValue, b: IrValue): IrValue {
     if (op === "min" || op === "max") {
       const first = this.#fcmpBits(op === "min" ? "olt" : "ogt", laneBits, a, b);
-      return this.#flushZero(laneBits, this.#select(first, laneBits, a, b));
+      return this.#select(first, laneBits, a, b);
     }
     const result = this.#constrained(`f${op}`, laneBits, a.width, [a, b]);
     return this.#chooseNan(laneBits, result, [a, b]);
@@ -110,13 +110,6 @@ export class IrOps extends IrLaneOps {
     const condition = `${bitType(ifOne.width / laneBits)} ${bits}`;
     const rhs = `select ${condition}, ${this.fn.typed(ifOne, type)}, ${this.fn.typed(ifZero, type)}`;
     return this.fn.value(ifOne.width, type, rhs);
-  }
-
-  /** Lanes that compare equal to zero become zero of their sign: denormals do so when mxcsr says that they are zero. */
-  #flushZero(laneBits: 32 | 64, value: IrValue): IrValue {
-    const sign = this.splat(this.int(laneBits, 1n << BigInt(laneBits - 1)), value.width);
-    const isZero = this.#fcmpBits("oeq", laneBits, value, this.int(value.width, 0));
-    return this.#select(isZero, laneBits, this.and(value, sign), value);
   }
 
   /** The first operand that is a NaN, quieted; if none is and `result` is, the negative default NaN; else `result`. */

@@ -68,10 +68,31 @@ export function singleUnary(bits: FloatBits, compute: Unary): Semantic {
   };
 }
 
+/** What DAZ makes of an operand that is returned as it is: denormals become zeros of their sign. */
+function withoutDenormals<V>(s: Sem<V>, bits: FloatBits, a: V): V {
+  const exponent = bits === 32 ? 0x7f80_0000n : 0x7ff0_0000_0000_0000n;
+  const width = s.w(a);
+  const isSmall = s.lanes("eq", bits, s.and(a, every(s, width, bits, exponent)), s.int(width, 0));
+  const sign = every(s, width, bits, 1n << BigInt(bits - 1));
+  return s.and(a, s.or(sign, s.not(isSmall)));
+}
+
+/**
+ * min and max return one of their operands; with DAZ, what they compared. (A comparison with zero would tell denormals on
+ * the host too, but LLVM's optimizations rely on its being true for zeros only.)
+ */
+function extremum(op: "min" | "max", bits: FloatBits): Binary {
+  return <V>(s: Sem<V>, a: V, b: V) => {
+    const daz = s.bits(s.field("mxcsr"), 6, 1);
+    const value = s.fp(op, bits, a, b);
+    return s.rareIf(daz) ? value : s.select(daz, withoutDenormals(s, bits, value), value);
+  };
+}
+
 /** addps addpd addss addsd and their V forms. */
 function arithmetic(name: string, op: FpOp): Row[] {
   return FLOATS.flatMap(([letter, bits]) => {
-    const compute: Binary = (s, a, b) => s.fp(op, bits, a, b);
+    const compute: Binary = op === "min" || op === "max" ? extremum(op, bits) : (s, a, b) => s.fp(op, bits, a, b);
     return [
       ...bothFloat(`${name}p${letter}`, packed(bits, compute)),
       ...bothFloat(`${name}s${letter}`, single(bits, compute)),

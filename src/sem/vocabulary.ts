@@ -92,7 +92,7 @@ export interface Ops<V> {
    * IEEE operations on lanes of 32 or 64 bits, in the current rounding mode (mxcsr's, or that of the instruction's EVEX
    * prefix: the binding sees to it around the semantic), denormals as mxcsr says, with the results that x86 SSE gives, NaNs
    * included: a NaN operand is returned quieted (the first one if both are; for min/max the second operand if either is
-   * NaN or both are zero), invalid operations give the negative default NaN.
+   * NaN or both are zero, and the operand chosen as it is, denormal or not), invalid operations give the negative default NaN.
    */
   fp(op: FpOp, laneBits: 32 | 64, a: V, b: V): V;
   fsqrt(laneBits: 32 | 64, a: V): V;
