@@ -111,7 +111,7 @@ async function targetProblems(container: Container, source: MigrationNode, targe
       ),
     );
   const [ours, theirs] = [textAt(source.info, "CgroupVersion"), textAt(target.info, "CgroupVersion")];
-  if (ours !== theirs)
+  if (ours !== theirs && source.architecture === target.architecture)
     found.push(
       finding(
         "cgroup-version",

@@ -9,6 +9,8 @@ import { HostError, InputError } from "../base/index.ts";
 import { DirectoryImages, runChecked, writeChanged } from "../host/index.ts";
 import { RuncArguments } from "./arguments.ts";
 import { hasNodeMount, readBundle } from "./bundle.ts";
+import { readKept } from "./kept.ts";
+import { replaceMounts } from "./kernel-mounts.ts";
 import { lockNetwork } from "./network-lock.ts";
 import { quiesceTimeoutMs, wrappedRuntime } from "./node.ts";
 import { processState } from "./processes.ts";
@@ -46,7 +48,7 @@ function refuseUnsupported(args: RuncArguments, imagePath: string): void {
 }
 
 /** Dumps the parked container and puts its home form into `imagePath`. */
-function dumpHome(args: RuncArguments, imagePath: string): number {
+function dumpHome(args: RuncArguments, bundle: string, imagePath: string): number {
   const dump = `${imagePath}.translated-${process.pid}`;
   const home = `${imagePath}.home-${process.pid}`;
   try {
@@ -60,7 +62,7 @@ function dumpHome(args: RuncArguments, imagePath: string): number {
     }
     const images = new DirectoryImages(dump);
     try {
-      writeChanged(images, recodeToHome(images), home);
+      writeChanged(images, replaceMounts(images, recodeToHome(images), readKept(bundle)), home);
     } finally {
       images.close();
     }
@@ -86,7 +88,7 @@ export async function checkpoint(args: RuncArguments): Promise<number> {
   let ended = false;
   try {
     if (!goesOn) unlock = await lockNetwork(pid);
-    const status = dumpHome(args, imagePath);
+    const status = dumpHome(args, bundle, imagePath);
     if (status !== 0 || goesOn) return status;
     await endProcesses(args, id, pid);
     ended = true;

@@ -2,13 +2,15 @@
 // restores the recoded set. The set that the engine gave is not touched. A set of this machine's own architecture is
 // the wrapped runtime's business alone.
 
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { InputError } from "../base/index.ts";
 import { DirectoryImages, writeChanged } from "../host/index.ts";
 import { formOf } from "../recode/index.ts";
 import type { RuncArguments } from "./arguments.ts";
 import { addNodeMount, readBundle, rootOf, writeBundle } from "./bundle.ts";
+import { writeKept } from "./kept.ts";
+import { displaceMounts } from "./kernel-mounts.ts";
 import { nodeDirectory } from "./node.ts";
 import { recodeToForeign } from "./recoder.ts";
 import { runWrapped } from "./wrapped.ts";
@@ -29,7 +31,10 @@ export function restore(args: RuncArguments): number {
       );
     const node = nodeDirectory();
     const specification = readBundle(bundle);
-    writeChanged(images, recodeToForeign(images, rootOf(bundle, specification), node), work);
+    const foreign = recodeToForeign(images, rootOf(bundle, specification), node);
+    const { changes, kept } = displaceMounts(images, foreign, existsSync);
+    writeChanged(images, changes, work);
+    writeKept(bundle, kept);
     addNodeMount(specification, node);
     writeBundle(bundle, specification);
     return runWrapped(args.withOption("image-path", work));
