@@ -20,7 +20,8 @@ import {
 } from "./simd-operands.ts";
 import type { FpOp, Row, Sem, Semantic } from "./vocabulary.ts";
 
-export const NO_EXCEPTIONS = "sets no exception flags in MXCSR and does not trap on unmasked exceptions";
+export const NO_EXCEPTIONS =
+  "exception flags in MXCSR are only those that the host gathers, unmasked exceptions do not trap, and on arm64 FTZ and DAZ are one switch";
 
 /** A floating-point row: right but for exceptions. */
 export const float = (name: string, semantic: Semantic, reason = NO_EXCEPTIONS): Row => partial(name, semantic, reason);

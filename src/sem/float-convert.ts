@@ -2,6 +2,7 @@
 // integer indefinite (Ops.fpToInt).
 
 import { bothFloat, FLOATS, type FloatBits, float } from "./float-arithmetic.ts";
+import { full } from "./rows.ts";
 import {
   choose,
   enterMmxIfUsed,
@@ -157,6 +158,38 @@ function narrowToHalf<V>(s: Sem<V>, a: V, immediate: V): V {
   return s.trunc(s.or(value, sign), 16);
 }
 
+/**
+ * A single's upper half, rounded to nearest: bfloat16. Whatever mxcsr says, denormals count as zero, and a NaN is quieted.
+ */
+function narrowToBfloat<V>(s: Sem<V>, a: V): V {
+  const int = (value: number) => s.int(32, value);
+  const magnitude = s.and(a, int(0x7fff_ffff));
+  const sign = s.and(a, int(0x8000_0000));
+  const odd = s.and(s.lshr(a, int(16)), int(1));
+  const rounded = s.add(a, s.add(int(0x7fff), odd));
+  const isSmall = s.ult(magnitude, int(0x0080_0000));
+  const isNan = s.ult(int(0x7f80_0000), magnitude);
+  const value = s.select(isSmall, sign, s.select(isNan, s.or(a, int(0x0040_0000)), rounded));
+  return s.bits(value, 16, 16);
+}
+
+/** vcvtneps2bf16. */
+const singlesToBfloats: Semantic = (s, insn) => {
+  const a = laneSource(s, insn, 1, 32);
+  const lanes = range(s.w(a) / 32, (lane) => narrowToBfloat(s, s.lane(a, 32, lane)));
+  insn.writeMasked(0, 16, s.concat(...lanes.reverse()));
+};
+
+/** vcvtne2ps2bf16: the lower half of the result from the second source. */
+const pairToBfloats: Semantic = (s, insn) => {
+  const lower = source(s, insn, 2);
+  const upper = insn.read(1);
+  const lanes = [lower, upper].flatMap((value) =>
+    range(s.w(value) / 32, (lane) => narrowToBfloat(s, s.lane(value, 32, lane))),
+  );
+  insn.writeMasked(0, 16, s.concat(...lanes.reverse()));
+};
+
 const ROUNDINGS: readonly Rounding[] = ["nearest", "down", "up", "zero"];
 
 /** One lane rounded as the low three bits of an immediate say. */
@@ -228,4 +261,6 @@ export const FLOAT_CONVERT: readonly Row[] = [
   ]),
   float("Vcvtph2ps", convertPacked(16, 32, floatToFloat(32))),
   float("Vcvtps2ph", singlesToHalves),
+  full("Vcvtneps2bf16", singlesToBfloats),
+  full("Vcvtne2ps2bf16", pairToBfloats),
 ];

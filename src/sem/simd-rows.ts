@@ -11,6 +11,7 @@ import { SIMD_CRYPTO } from "./simd-crypto.ts";
 import { SIMD_GATHER } from "./simd-gather.ts";
 import { SIMD_INTEGER } from "./simd-integer.ts";
 import { SIMD_MOVES } from "./simd-moves.ts";
+import { SIMD_REFUSED } from "./simd-refused.ts";
 import { SIMD_SHIFT } from "./simd-shift.ts";
 import { SIMD_SHUFFLE } from "./simd-shuffle.ts";
 import { SIMD_STRING } from "./simd-string.ts";
@@ -35,4 +36,5 @@ export const SIMD_ROWS: readonly Row[] = [
   ...FLOAT_SPECIAL,
   ...X87_CONTROL,
   ...X87_ARITHMETIC,
+  ...SIMD_REFUSED,
 ];
