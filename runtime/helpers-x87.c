@@ -795,7 +795,7 @@ static struct f80 reduce(struct f80 a, struct number x, struct number y, int nea
     return x87_round(negative, y.exponent + 63, half_units, mode, &exact);
 }
 
-static void remainder(struct cpu_state *cpu, int nearest) {
+static void set_remainder(struct cpu_state *cpu, int nearest) {
     /* C0 and C3 stay where there is no quotient. */
     unsigned flags = 0, codes = cpu->fsw & (FLAG_C0 | FLAG_C3);
     cpu->fsw &= (uint16_t)~FLAG_C2;
@@ -818,9 +818,9 @@ static void remainder(struct cpu_state *cpu, int nearest) {
 
 HELPER(prem) {
     (void)argument;
-    remainder(cpu, 0);
+    set_remainder(cpu, 0);
 }
 HELPER(prem1) {
     (void)argument;
-    remainder(cpu, 1);
+    set_remainder(cpu, 1);
 }
