@@ -19,7 +19,6 @@ import { FILE_TYPE } from "./layout.ts";
 export const FILES = "files.img";
 
 const O_LARGEFILE_ARM64 = 0o400000;
-const REGULAR_READ_EXECUTE = 0o100555;
 /** Linux mount flags: read-only, no set-user-ID, no devices; as the OCI runtime mounts it. */
 const MS_RDONLY_NOSUID_NODEV = 1 | 2 | 4;
 
@@ -57,7 +56,6 @@ export function addRuntimeFile(files: FileEntry[], sizeBytes: number, mountId: n
     fown: owner,
     name: encodeText(`${NODE_MOUNT}/${RUNTIME_FILE}`),
     size: BigInt(sizeBytes),
-    mode: REGULAR_READ_EXECUTE,
   });
   if (mountId !== undefined) reg.mntId = mountId;
   files.push(create(FileEntrySchema, { type: FILE_TYPE.regular, id, reg }));
