@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
-import { attach, down, type LabStatus, labDirectory, status, up } from "../lab/index.ts";
+import { attach, down, type LabStatus, labDirectory, purge, status, up } from "../lab/index.ts";
 import { numberOption, parseVerb, UsageError } from "./arguments.ts";
 import { exitCode } from "./exit-codes.ts";
 import { Progress, printJson, table } from "./output.ts";
@@ -10,7 +10,7 @@ import { Progress, printJson, table } from "./output.ts";
 export const help = `usage: hcontainer lab up [--cpus N] [--memory MIB] [--json]
        hcontainer lab status [--json]
        hcontainer lab shell NODE [COMMAND [ARGUMENT]...]
-       hcontainer lab down
+       hcontainer lab down [--purge]
 
 Two nodes on this machine: amd64, this machine's own kernel and processors, and arm64, a virtual machine (QEMU without
 hardware help, so about 20 times slower). Each runs a Docker engine of its own. Both are on one network segment: a container
@@ -21,6 +21,7 @@ The first 'up' builds the nodes from Debian packages and takes a minute or two; 
 
   --cpus N       processors of the arm64 node (2)
   --memory MIB   its memory (3072)
+  --purge        remove the cache of built nodes too
   --json         print what 'status' prints, as JSON
 
 NODE is amd64, arm64, or client: this machine's programs with the network of a client on the segment.
@@ -95,8 +96,9 @@ async function openShell(args: string[]): Promise<number> {
 }
 
 async function takeDown(args: string[]): Promise<number> {
-  parseVerb(args, {});
+  const { values } = parseVerb(args, { purge: { type: "boolean" } });
   const left = await down();
+  if (values.purge === true) await purge();
   for (const what of left) process.stderr.write(`still there: ${what}\n`);
   if (left.length === 0) process.stderr.write(`the lab at ${labDirectory()} is down\n`);
   return exitCode(left.length === 0 ? "ok" : "failed");

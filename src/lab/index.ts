@@ -7,6 +7,7 @@ export {
   type LabStatus,
   labDirectory,
   type NodeStatus,
+  purge,
   status,
   up,
 } from "./lab.ts";

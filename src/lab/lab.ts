@@ -1,14 +1,14 @@
 // The lab's life: up, attach, status, down. Its directory holds what it writes; a lab is running when its first process
 // is (see machine.ts).
 
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { HostError, InputError } from "../base/index.ts";
-import { type NodeShell, run, withLock } from "../host/index.ts";
+import { cacheDirectory, type NodeShell, run, withLock } from "../host/index.ts";
 import { amd64Shell, clientShell, startAmd64, waitForAmd64 } from "./amd64-node.ts";
 import { arm64Shell, type MachineOptions, startArm64 } from "./arm64-node.ts";
 import { arm64Disk, filesOf } from "./disk.ts";
-import { findFirstProcess, findMachine, leftovers, sweep } from "./machine.ts";
+import { controlGroup, findFirstProcess, findMachine, leftovers, runningLabs, sweep } from "./machine.ts";
 import { CLIENT, NETWORK, SEGMENT, SUBNET } from "./network.ts";
 import type { Architecture } from "./recipe.ts";
 import { amd64Root, type Progress } from "./roots.ts";
@@ -65,7 +65,8 @@ export function labDirectory(): string {
   return resolve(own || "/var/lib/hcontainer/lab");
 }
 
-const lockOf = (directory: string): string => `${directory}.lock`;
+// Not in the lab's directory, which goes away, nor beside it, where it would stay.
+const lockOf = (directory: string): string => `/run/lock/${controlGroup(directory)}`;
 const recordOf = (directory: string): string => join(directory, "lab.json");
 
 async function compose(directory: string, pid: number, nodeDirectory: string): Promise<Lab> {
@@ -203,4 +204,21 @@ export async function down(directory: string = labDirectory()): Promise<string[]
     await sweep(directory);
     return leftovers(directory);
   });
+}
+
+// How the cache entries of nodes end (roots.ts, disk.ts, arm64-node.ts), with the lock beside each.
+const CACHE_ENTRY = /-(root-amd64|node-arm64|snapshot-arm64|criu-amd64|criu-arm64)(\.lock|\.part)?$/;
+
+/** Removes the built nodes from the cache. Refuses while a lab runs: its roots are there. */
+export async function purge(): Promise<void> {
+  const running = await runningLabs();
+  if (running.length > 0)
+    throw new InputError(
+      "lab-cache-in-use",
+      `labs run on the cached nodes: ${running.join(", ")}`,
+      cacheDirectory(),
+      "take them down first",
+    );
+  for (const name of await readdir(cacheDirectory()).catch(() => []))
+    if (CACHE_ENTRY.test(name)) await rm(join(cacheDirectory(), name), { recursive: true, force: true });
 }

@@ -43,6 +43,15 @@ async function marked(directory: string): Promise<number[]> {
   return found.filter((pid) => pid !== 0);
 }
 
+/** The directories of all labs that have processes on this machine. */
+export async function runningLabs(): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const environments = await Promise.all(pids.map((pid) => text(`/proc/${pid}/environ`)));
+  const variables = environments.flatMap((environment) => environment.split("\0"));
+  const marks = variables.filter((variable) => variable.startsWith(`${MARK}=`));
+  return [...new Set(marks.map((mark) => mark.slice(MARK.length + 1)))];
+}
+
 /** The pid here of the first process of the lab's pid namespace; undefined when the lab does not run. */
 export async function findFirstProcess(directory: string): Promise<number | undefined> {
   for (const pid of await marked(directory)) {
