@@ -126,10 +126,6 @@ static struct f80 rounded(const struct cpu_state *cpu, struct long_number value,
 static void note(const struct number *a, unsigned *flags) {
     if (a->denormal) *flags |= FLAG_DENORMAL;
 }
-static struct f80 invalid(unsigned *flags) {
-    *flags |= FLAG_INVALID;
-    return x87_indefinite();
-}
 
 #define HELPER(name) void hc_helper_x87_##name(struct cpu_state *cpu, uint64_t argument)
 

@@ -38,6 +38,10 @@ void x87_push(struct cpu_state *cpu, struct f80 value, unsigned flags);
 void x87_force_push(struct cpu_state *cpu, struct f80 value, unsigned flags);
 int x87_ready(struct cpu_state *cpu, int both, unsigned target);
 
+enum kind { KIND_F32, KIND_F64, KIND_I16, KIND_I32, KIND_I64 };
+
+static inline uint64_t lost_mask(unsigned bits) { return bits >= 64 ? ~0ull : (1ull << bits) - 1; }
+
 struct mode x87_mode(const struct cpu_state *cpu);
 struct number x87_unpack(struct f80 value);
 struct f80 x87_round(int negative, int32_t exponent, wide mantissa, struct mode mode, unsigned *flags);
@@ -49,3 +53,21 @@ struct f80 x87_add(struct f80 a, struct f80 b, struct mode mode, unsigned *flags
 struct f80 x87_mul(struct f80 a, struct f80 b, struct mode mode, unsigned *flags);
 struct f80 x87_div(struct f80 a, struct f80 b, struct mode mode, unsigned *flags);
 struct f80 x87_sqrt(struct f80 a, struct mode mode, unsigned *flags);
+int x87_rounds_up(unsigned rounding, int negative, int odd, int half, int rest);
+int x87_order(struct f80 a, struct f80 b, int quiet, unsigned *flags);
+
+struct f80 x87_from_integer(int64_t value);
+struct f80 x87_from_memory(enum kind kind, uint64_t bits, unsigned *flags);
+uint64_t x87_to_magnitude(const struct number *n, unsigned rounding, unsigned *flags);
+uint64_t x87_to_memory(const struct cpu_state *cpu, enum kind kind, int truncate, unsigned *flags);
+uint64_t x87_to_decimal(const struct cpu_state *cpu, unsigned *flags);
+
+static inline int is_nan(const struct number *n) { return n->class == CLASS_QUIET || n->class == CLASS_SIGNALLING; }
+static inline struct f80 quieted(struct f80 value) { return (struct f80){value.mantissa | 1ull << 62, value.top}; }
+static inline struct f80 invalid(unsigned *flags) {
+    *flags |= FLAG_INVALID;
+    return x87_indefinite();
+}
+static inline void note_denormals(const struct number *a, const struct number *b, unsigned *flags) {
+    if (a->denormal || b->denormal) *flags |= FLAG_DENORMAL;
+}
