@@ -161,7 +161,7 @@ static int size_matches(const struct reader *in, const struct hc_candidate *c) {
     int is_16 = in->has_66 && c->prefix != HC_PREFIX_66;
     switch (c->operand_size) {
     case HC_SIZE_16: return is_16 && !in->w;
-    case HC_SIZE_32: return !is_16 && !in->w;
+    case HC_SIZE_32: return !is_16 || in->w; /* forms of 64 bits come first */
     case HC_SIZE_64: return in->w;
     case HC_SIZE_DEFAULT64: return in->w || !is_16;
     default: return 1;
@@ -170,7 +170,7 @@ static int size_matches(const struct reader *in, const struct hc_candidate *c) {
 
 /** Whether the vector length and EVEX.b suit the candidate. */
 static int length_matches(const struct reader *in, const struct hc_candidate *c) {
-    if (in->encoding != EVEX || !in->broadcast) return c->l == HC_ANY || in->l == c->l;
+    if (in->encoding != EVEX || !in->broadcast) return c->l == HC_ANY ? in->l < 3 : in->l == c->l;
     if (c->modrm == HC_MODRM_MEMORY) {
         int can = c->axis == HC_AXIS_MASK_BROADCAST || c->axis == HC_AXIS_BROADCAST;
         return can && (c->l == HC_ANY || in->l == c->l);
@@ -184,11 +184,13 @@ static int candidate_matches(const struct reader *in, const struct hc_candidate 
     if (c->w != HC_ANY && c->w != in->w) return 0;
     if (c->modrm != HC_MODRM_NONE) {
         int is_register = in->modrm >= 0xc0;
-        if (is_register != (c->modrm == HC_MODRM_REGISTER)) return 0;
+        if (c->modrm != HC_MODRM_IGNORED && is_register != (c->modrm == HC_MODRM_REGISTER)) return 0;
         if (c->reg != HC_ANY && c->reg != (in->modrm >> 3 & 7)) return 0;
         if (c->rm != HC_ANY && c->rm != (in->modrm & 7)) return 0;
     }
     if ((c->flags & HC_FORM_NO_REX_B) && in->b) return 0;
+    if ((c->flags & HC_FORM_REFUSES_REPEAT) && in->repeat) return 0;
+    if ((c->flags & HC_FORM_REFUSES_66) && in->has_66) return 0;
     if ((c->flags & HC_FORM_ADDRESS32) && !in->has_67) return 0;
     if ((c->flags & HC_FORM_ADDRESS64) && in->has_67) return 0;
     return in->encoding == LEGACY || length_matches(in, c);
@@ -209,8 +211,11 @@ static int is_well_formed(const struct reader *in, const struct hc_candidate *c)
     const struct hc_decoded *d = in->d;
     if (in->has_lock && c->axis != HC_AXIS_LOCK) return 0;
     if (in->encoding == LEGACY) return 1;
+    if ((c->flags & HC_FORM_MASK_REG) && in->r) return 0;
+    if ((c->flags & HC_FORM_MASK_VVVV) && (d->vvvv > 7 || in->v_high)) return 0;
     if (!(c->flags & HC_FORM_USES_VVVV) && d->vvvv != 0) return 0;
     if (in->encoding != EVEX) return 1;
+    if ((c->flags & HC_FORM_GENERAL_REG) && in->r > 1) return 0;
     if (!(c->flags & (HC_FORM_USES_VVVV | HC_FORM_VSIB)) && in->v_high) return 0;
     int can_mask = c->axis == HC_AXIS_MASK || c->axis == HC_AXIS_MASK_BROADCAST;
     if (d->opmask && !can_mask) return 0;
@@ -294,6 +299,14 @@ static void read_immediates(struct reader *in, const struct hc_candidate *c) {
     if (c->flags & HC_FORM_IS4) d->is4 = (uint8_t)(d->immediate >> 4 & 15);
 }
 
+/** Whether the registers of a gather or scatter differ as they must. */
+static int are_distinct(const struct reader *in, const struct hc_candidate *c) {
+    const struct hc_decoded *d = in->d;
+    if (!(c->flags & HC_FORM_DISTINCT)) return 1;
+    if (d->reg == d->index) return 0;
+    return !(c->flags & HC_FORM_USES_VVVV) || (d->vvvv != d->index && d->vvvv != d->reg);
+}
+
 static uint32_t variant_of(const struct reader *in, const struct hc_candidate *c) {
     uint32_t mask = in->d->opmask != 0;
     switch (c->axis) {
@@ -317,6 +330,7 @@ int hc_decode(const struct cpu_state *state, struct hc_decoded *d) {
     take_registers(&in, c);
     int is_memory = c->modrm == HC_MODRM_MEMORY;
     if (is_memory && !read_memory_operand(&in, c)) is_well = 0;
+    if (!are_distinct(&in, c)) is_well = 0;
     read_immediates(&in, c);
     if (in.is_too_long) return VECTOR_GP;
     if (!is_well) return VECTOR_UD;

@@ -11,7 +11,7 @@ import { type CompileTarget, cachedFiles, compileC, compileModule, inParallel, l
 export interface InterpreterBuild {
   /** Object files to link; runtime/helpers.c and what it needs are not among them. */
   readonly objects: readonly string[];
-  /** Directory with abi.h and interp-tables.h. */
+  /** Directory with abi.h, interp-tables.h, and the names of hc_ops' entries, a line each, in interp-functions.txt. */
   readonly includeDir: string;
   /** iced-x86 codes that the interpreter executes. */
   readonly codes: readonly string[];
@@ -43,7 +43,11 @@ async function build(target: CompileTarget): Promise<InterpreterBuild> {
   // Imported here, since iced-x86 takes its time to start.
   const { generateInterpreter } = await import("../interp/index.ts");
   const generated = generateInterpreter(target, SHARDS);
-  const includeDir = await cachedFiles({ "abi.h": printHeader(), "interp-tables.h": generated.header });
+  const includeDir = await cachedFiles({
+    "abi.h": printHeader(),
+    "interp-tables.h": generated.header,
+    "interp-functions.txt": generated.functions.map((name) => `${name ?? ""}\n`).join(""),
+  });
   const tablesDir = await cachedFiles({ "interp-tables.c": generated.tables });
   const runtime = join(ROOT, "runtime");
   const headers = [

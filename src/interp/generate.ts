@@ -6,7 +6,7 @@ import { enumerateForms } from "../x86/index.ts";
 import { InterpreterSem } from "./binding.ts";
 import { FormInsn } from "./form-insn.ts";
 import { type PlacedCandidate, printHeader, printTables } from "./tables.ts";
-import { candidatesOf, type Variant } from "./variants.ts";
+import { candidatesOf, MAX_VARIANTS, type Variant } from "./variants.ts";
 
 /** A form that the interpreter leaves out although its mnemonic has a row. */
 export interface Omission {
@@ -23,7 +23,8 @@ export interface GeneratedInterpreter {
   readonly tables: string;
   /** iced-x86 codes that at least one function exists for. */
   readonly codes: readonly string[];
-  readonly functionCount: number;
+  /** Entries of hc_ops: names of functions, which begin with hc_op_ and the code; null where there is no instruction. */
+  readonly functions: readonly (string | null)[];
   readonly omissions: readonly Omission[];
 }
 
@@ -58,11 +59,15 @@ function shardOf(mnemonic: string, shards: number): number {
 export function generateInterpreter(target: Target, shards: number): GeneratedInterpreter {
   const modules = Array.from({ length: shards }, () => new IrModule(target));
   const placed: PlacedCandidate[] = [];
-  const functions: (string | null)[] = [];
+  // Forms without a row are in the tables, too, since they hide others; their variants are these empty entries.
+  const functions: (string | null)[] = Array.from({ length: MAX_VARIANTS }, () => null);
   const codes = new Set<string>();
   const omissions = new Map<string, Omission>();
   for (const form of enumerateForms()) {
-    if (!TABLE.has(form.mnemonic)) continue;
+    if (!TABLE.has(form.mnemonic)) {
+      for (const candidate of candidatesOf(form)) placed.push({ candidate, first: 0 });
+      continue;
+    }
     const module = modules[shardOf(form.mnemonic, shards)]!;
     for (const candidate of candidatesOf(form)) {
       const first = functions.length;
@@ -81,7 +86,7 @@ export function generateInterpreter(target: Target, shards: number): GeneratedIn
     header: printHeader(functions.length),
     tables: printTables(placed, functions),
     codes: [...codes],
-    functionCount: functions.filter((name) => name !== null).length,
+    functions,
     omissions: [...omissions.values()],
   };
 }

@@ -18,7 +18,7 @@ export const MAP_COUNT = 10;
 const ANY = 0xff;
 const PREFIX_NUMBERS = { any: 0, none: 1, "66": 2, f3: 3, f2: 4 } as const;
 const SIZE_NUMBERS = { any: 0, 16: 1, 32: 2, 64: 3, default64: 4, forced64: 5 } as const;
-const MODRM_NUMBERS = { none: 0, register: 1, memory: 2 } as const;
+const MODRM_NUMBERS = { none: 0, register: 1, memory: 2, ignored: 3 } as const;
 /** Bits of hc_candidate.flags, by name in C. */
 const FLAGS = {
   NO_REX_B: 1 << 0,
@@ -33,6 +33,12 @@ const FLAGS = {
   ADDRESS64: 1 << 9,
   IS4: 1 << 10,
   CAN_ZERO: 1 << 11,
+  MASK_REG: 1 << 12,
+  MASK_VVVV: 1 << 13,
+  REFUSES_REPEAT: 1 << 14,
+  REFUSES_66: 1 << 15,
+  GENERAL_REG: 1 << 16,
+  DISTINCT: 1 << 17,
 } as const;
 
 function flagsOf({ form, modrm }: Candidate): number {
@@ -50,7 +56,16 @@ function flagsOf({ form, modrm }: Candidate): number {
   if (form.addressSize === 32) flags |= FLAGS.ADDRESS32;
   if (form.addressSize === 64) flags |= FLAGS.ADDRESS64;
   if (uses("is4")) flags |= FLAGS.IS4;
-  if (form.canZero) flags |= FLAGS.CAN_ZERO;
+  // Zeroing is for registers; in memory the other lanes stay.
+  if (form.canZero && !(modrm === "memory" && form.operands[0]!.source === "rm")) flags |= FLAGS.CAN_ZERO;
+  const is = (kind: string, source: string): boolean =>
+    form.operands.some((operand) => operand.source === source && operand.kind === kind);
+  if (is("mask", "reg")) flags |= FLAGS.MASK_REG;
+  if (is("mask", "vvvv")) flags |= FLAGS.MASK_VVVV;
+  if (is("gpr", "reg")) flags |= FLAGS.GENERAL_REG;
+  if (form.wantsDistinctRegisters) flags |= FLAGS.DISTINCT;
+  if (form.refusesRepeat) flags |= FLAGS.REFUSES_REPEAT;
+  if (form.refuses66) flags |= FLAGS.REFUSES_66;
   return flags;
 }
 
@@ -65,11 +80,12 @@ function immediateBytes(form: Form): [number, number] {
 /** Order of candidates of one opcode: higher first. */
 function rank({ form }: Candidate): number {
   let value = 0;
-  if (form.prefix !== "any") value += 16;
-  if (form.isWithoutRexB) value += 8;
-  if (form.rm !== null) value += 4;
-  if (form.reg !== null) value += 2;
-  if (form.operandSize !== "any") value += 1;
+  if (form.prefix !== "any") value += 32;
+  if (form.isWithoutRexB) value += 16;
+  if (form.rm !== null) value += 8;
+  if (form.reg !== null) value += 4;
+  // Forms of 64 bits come before those of 32, which REX.W selects too where there is none of 64.
+  if (form.operandSize !== "any") value += form.operandSize === 32 ? 1 : 2;
   return value;
 }
 
@@ -87,15 +103,15 @@ function printCandidate({ candidate, first }: PlacedCandidate): string {
   const [imm1, imm2] = immediateBytes(form);
   const any = (value: number | null): number => (value === null ? ANY : value);
   const values = [
-    first,
     flagsOf(candidate),
+    first,
     PREFIX_NUMBERS[form.prefix],
     SIZE_NUMBERS[form.operandSize],
     any(form.w),
     any(form.l),
     any(form.reg),
     any(form.rm),
-    MODRM_NUMBERS[modrm],
+    MODRM_NUMBERS[form.ignoresMod ? "ignored" : modrm],
     AXES.indexOf(axis),
     imm1 | (imm2 << 4),
     log2(form.displacementScale) | (log2(form.broadcastBits / 8) << 4),
@@ -109,7 +125,7 @@ export function printHeader(functions: number): string {
   text += "#include <stddef.h>\n#include <stdint.h>\n\n";
   text += `${printC(Decoded)}\n`;
   text +=
-    "struct hc_candidate {\n    uint16_t first, flags;\n    uint8_t prefix, operand_size, w, l, reg, rm, modrm, axis;\n";
+    "struct hc_candidate {\n    uint32_t flags;\n    uint16_t first;\n    uint8_t prefix, operand_size, w, l, reg, rm, modrm, axis;\n";
   text += "    uint8_t immediates; /* bytes: first | second << 4 */\n";
   text += "    uint8_t scales;     /* log2 of the factors of disp8: whole operand | broadcast element << 4 */\n};\n\n";
   text += `#define HC_ANY ${ANY}\n#define HC_MAPS ${MAP_COUNT}\n#define HC_OPS ${functions}\n`;

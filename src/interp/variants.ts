@@ -8,6 +8,9 @@ import type { Form } from "../x86/index.ts";
 export type Axis = "none" | "lock" | "string" | "address" | "mask" | "maskBroadcast" | "broadcast";
 export const AXES: readonly Axis[] = ["none", "lock", "string", "address", "mask", "maskBroadcast", "broadcast"];
 
+/** Most variants that an axis has. */
+export const MAX_VARIANTS = 6;
+
 /** Static facts of one function. */
 export interface Variant {
   readonly form: Form;

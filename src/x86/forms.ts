@@ -71,6 +71,13 @@ export interface Form {
   /** Which kinds of modrm the form takes; both are false if it has none. */
   readonly takesRegister: boolean;
   readonly takesMemory: boolean;
+  /** The mod bits of modrm do not matter: rm is a register always. */
+  readonly ignoresMod: boolean;
+  /** F2 and F3, or 66, make it undefined. */
+  readonly refusesRepeat: boolean;
+  readonly refuses66: boolean;
+  /** Its vector registers, the vsib index among them, must differ. */
+  readonly wantsDistinctRegisters: boolean;
   /** Only without REX.B (nop, pause: with it the byte is an xchg). */
   readonly isWithoutRexB: boolean;
   readonly operands: readonly FormOperand[];
@@ -249,6 +256,10 @@ function formOf(code: number, info: Info): Form | null {
     hasModrm,
     takesRegister: hasModrm && !memoryOnly,
     takesMemory: hasModrm && (memoryOnly || both) && secondByte === null,
+    ignoresMod: info.ignoresModBits,
+    refusesRepeat: info.nfx,
+    refuses66: info.no66,
+    wantsDistinctRegisters: info.requiresUniqueRegNums,
     isWithoutRexB: ["Nopw", "Nopd", "Nopq", "Pause"].includes(codeName),
     operands,
     memoryBits: MemorySizeExt.size(info.memorySize) * 8,

@@ -1,20 +1,28 @@
 // Builds the harness and holds the interpreter against the CPU: see README.md.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { CpuidFeature, Decoder, DecoderOptions, RflagsBits } from "iced-x86";
-import { buildInterpreter, compileC, inParallel, type RunResult, run, runChecked } from "../../src/host/index.ts";
+import { type RunResult, run } from "../../src/host/index.ts";
 import { TABLE } from "../../src/sem/index.ts";
 import { enumerateForms, type Form } from "../../src/x86/index.ts";
 import { type Case, encode, Random } from "./encode.ts";
+import { linkWithInterpreter } from "./link.ts";
 
 const here = import.meta.dirname;
-const runtime = resolve(here, "../../runtime");
+
+/** Approximations, which are each maker's own: rcp and rsqrt; the functions of the x87, which x87-functions.c compares. */
+const APPROXIMATE = [
+  ...["Rcp", "Rsqrt", "Vrcp", "Vrsqrt"].flatMap((stem) => [`${stem}ps`, `${stem}ss`]),
+  ...["Vrcp14", "Vrsqrt14"].flatMap((stem) => ["ps", "pd", "ss", "sd"].map((type) => stem + type)),
+  ...["F2xm1", "Fyl2x", "Fyl2xp1", "Fptan", "Fpatan", "Fsin", "Fcos", "Fsincos"],
+];
 
 /** Mnemonics whose results differ from run to run, or that end the harness, by nature. */
 const NOT_COMPARABLE: ReadonlySet<string> = new Set([
+  ...APPROXIMATE,
   ...["Syscall", "Sysenter", "Int", "Int1", "Int3"],
   ...["Rdfsbase", "Wrfsbase"], // the harness's own thread pointer
   ...["Fnsave", "Frstor", "Fnstenv", "Fldenv"], // x87 instruction pointers, which signal frames do not carry here
@@ -122,18 +130,8 @@ function makeCases(options: Options, lacks: Set<string>): string[] {
 }
 
 async function buildHarness(target: Options["target"], directory: string): Promise<string> {
-  const { objects, includeDir } = await buildInterpreter(target);
-  const headers = readdirSync(runtime).filter((name) => name.endsWith(".h"));
-  const helpers = readdirSync(runtime).filter((name) => /^helpers.*\.c$/.test(name));
-  const dependencies = [join(includeDir, "abi.h"), ...headers.map((name) => join(runtime, name))];
-  const helperObjects = await inParallel(
-    helpers.map((name) => () => compileC(target, join(runtime, name), [includeDir, runtime], dependencies)),
-  );
   const output = join(directory, `harness-${target}`);
-  const compiler = target === "x86_64" ? ["gcc"] : ["aarch64-linux-gnu-gcc", "-static-pie"];
-  const flags = ["-O1", "-g", "-Wall", "-Wextra", `-I${includeDir}`, `-I${runtime}`, "-o", output];
-  const [command, ...rest] = [...compiler, ...flags, join(here, "harness.c"), ...helperObjects, ...objects];
-  await runChecked(command!, rest);
+  await linkWithInterpreter(target, "harness.c", output);
   return output;
 }
 
