@@ -10,31 +10,9 @@ import { TABLE } from "../../src/sem/index.ts";
 import { enumerateForms, type Form } from "../../src/x86/index.ts";
 import { type Case, encode, Random } from "./encode.ts";
 import { linkWithInterpreter } from "./link.ts";
+import { isComparable } from "./not-comparable.ts";
 
 const here = import.meta.dirname;
-
-/** Approximations, which are each maker's own: rcp and rsqrt; the functions of the x87, which x87-functions.c compares. */
-const APPROXIMATE = [
-  ...["Rcp", "Rsqrt", "Vrcp", "Vrsqrt"].flatMap((stem) => [`${stem}ps`, `${stem}ss`]),
-  ...["Vrcp14", "Vrsqrt14"].flatMap((stem) => ["ps", "pd", "ss", "sd"].map((type) => stem + type)),
-  ...["F2xm1", "Fyl2x", "Fyl2xp1", "Fptan", "Fpatan", "Fsin", "Fcos", "Fsincos"],
-];
-
-/** Mnemonics whose results differ from run to run, or that end the harness, by nature. */
-const NOT_COMPARABLE: ReadonlySet<string> = new Set([
-  ...APPROXIMATE,
-  ...["Syscall", "Sysenter", "Int", "Int1", "Int3"],
-  ...["Rdfsbase", "Wrfsbase"], // the harness's own thread pointer
-  ...["Fnsave", "Frstor", "Fnstenv", "Fldenv"], // x87 instruction pointers, which signal frames do not carry here
-  ...["Vmcall", "Vmmcall", "Monitorx", "Mwaitx"], // what a hypervisor makes of them
-  ...["Xbegin", "Xabort", "Xend", "Xtest", "Umonitor", "Umwait", "Tpause"],
-]);
-
-/** Loads of segment registers would take the harness's own thread pointer away. */
-const LOADS_SEGMENT = /^Mov_Sreg|^Pop[wq]_[FG]S$/;
-
-/** Forms that are not comparable: they load segment registers of the harness, or differ from maker to maker. */
-const NOT_COMPARABLE_CODE = /^(Mov_Sreg_|Pop[wq]_[FG]S|(Jmp|Call)_m1664|Reservednop_.*0F0D)/;
 
 export interface Options {
   readonly mnemonics?: readonly string[];
@@ -119,10 +97,8 @@ function makeCases(options: Options, lacks: Set<string>): string[] {
   };
   for (const form of enumerateForms()) {
     const row = TABLE.get(form.mnemonic);
-    if (!row || row.support === "refused" || NOT_COMPARABLE.has(form.mnemonic)) continue;
-    if (LOADS_SEGMENT.test(form.code)) continue;
+    if (!row || row.support === "refused" || !isComparable(form)) continue;
     if (wanted && !wanted.has(form.mnemonic.toLowerCase())) continue;
-    if (NOT_COMPARABLE_CODE.test(form.code)) continue;
     if (form.takesRegister || !form.hasModrm) add(form, false, options.encodings);
     if (form.takesMemory) add(form, true, options.encodings);
   }
