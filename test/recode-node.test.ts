@@ -3,7 +3,8 @@
 // they run on as translated processes, then quiesced, dumped there, recoded and restored here. No engine takes part.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { statSync } from "node:fs";
+import { after, before, type TestContext, test } from "node:test";
 import { runChecked } from "../src/host/index.ts";
 import { type Lab, up } from "../src/lab/index.ts";
 import { Bench, until } from "./recode/dumps.ts";
@@ -28,6 +29,14 @@ async function untilThere(node: NodeBench, path: string, isDone: (text: string) 
   }
 }
 
+/** Puts files of the bench at the same paths of the node, with their modes. */
+async function putFiles(node: NodeBench, bench: Bench, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    await node.shell.putFile(bench.path(name), bench.path(name));
+    await node.shell.runChecked("chmod", [(statSync(bench.path(name)).mode & 0o7777).toString(8), bench.path(name)]);
+  }
+}
+
 const lineCount = (text: string): number => text.split("\n").length - 1;
 
 test("a counting program goes to arm64 and comes back", async (t) => {
@@ -41,8 +50,7 @@ test("a counting program goes to arm64 and comes back", async (t) => {
   const dump = await bench.dump(pid, "dump");
   const node = await NodeBench.open(lab.nodes.arm64.shell, bench.directory);
   t.after(() => node.close());
-  for (const name of ["count", "lines", "out"]) await node.shell.putFile(bench.path(name), bench.path(name));
-  await node.shell.runChecked("chmod", ["755", program]);
+  await putFiles(node, bench, ["count", "lines", "out"]);
   const here = lineCount(bench.text("lines"));
   await node.restore(dump, bench.path("foreign"));
   await untilThere(node, bench.path("lines"), (text) => lineCount(text) > here + 20);
@@ -56,4 +64,66 @@ test("a counting program goes to arm64 and comes back", async (t) => {
   const lines = bench.text("lines").split("\n").slice(0, -1);
   for (const [index, line] of lines.entries()) assert.equal(line, String(index + 1));
   assert.ok(lineCount(there) > here + 20);
+});
+
+async function startProbe(t: TestContext): Promise<{ bench: Bench; node: NodeBench; pid: number; dump: string }> {
+  const bench = new Bench();
+  t.after(() => bench.close());
+  const probe = await bench.compile("probe.c", "probe");
+  const pid = await bench.start([probe, bench.path("go"), "tcp"], "out");
+  await until(() => bench.text("out").includes("ready"), "the probe");
+  await new Promise((done) => setTimeout(done, 100));
+  const dump = await bench.dump(pid, "dump");
+  const node = await NodeBench.open(lab.nodes.arm64.shell, bench.directory);
+  t.after(() => node.close());
+  await putFiles(node, bench, ["probe", "out"]);
+  return { bench, node, pid, dump };
+}
+
+test("a program that holds something of everything finds it on arm64", async (t) => {
+  const { bench, node, dump } = await startProbe(t);
+  await node.restore(dump, bench.path("foreign"));
+  await node.shell.runChecked("touch", [bench.path("go")]);
+  assert.equal(await untilThere(node, bench.path("out"), (text) => /ok|failures/.test(text)), "ready\nok\n");
+});
+
+test("a program that holds something of everything finds it at home again", async (t) => {
+  const { bench, node, pid, dump } = await startProbe(t);
+  await node.restore(dump, bench.path("foreign"));
+  await new Promise((done) => setTimeout(done, 2000));
+  await node.quiesce();
+  await node.dumpHome(pid, bench.path("foreign-dump"), bench.path("home"));
+  assert.equal(bench.text("out"), "ready\n");
+  await bench.restore(bench.path("home"));
+  await runChecked("touch", [bench.path("go")]);
+  await until(() => /ok|failures/.test(bench.text("out")), "the probe's word");
+  assert.equal(bench.text("out"), "ready\nok\n");
+});
+
+test("a shell that starts programs on arm64 comes home with them", async (t) => {
+  const bench = new Bench();
+  t.after(() => bench.close());
+  await runChecked("cp", ["/bin/busybox", bench.path("busybox")]);
+  const busybox = bench.path("busybox");
+  const script = `i=0; while :; do i=$((i+1)); echo $i; ${busybox} usleep 20000; done | ${busybox} cat | while read -r l; do echo $l.; done`;
+  const pid = await bench.start([busybox, "sh", "-c", `${script} >${bench.path("lines")}`], "out");
+  await until(() => lineCount(bench.text("lines")) > 20, "the first lines");
+  const dump = await bench.dump(pid, "dump");
+  const node = await NodeBench.open(lab.nodes.arm64.shell, bench.directory);
+  t.after(() => node.close());
+  await putFiles(node, bench, ["busybox", "lines", "out"]);
+  const here = lineCount(bench.text("lines"));
+  await node.restore(dump, bench.path("foreign"));
+  await untilThere(node, bench.path("lines"), (text) => lineCount(text) > here + 10);
+  await node.quiesce();
+  await node.dumpHome(pid, bench.path("foreign-dump"), bench.path("home"));
+  await node.shell.getFile(bench.path("lines"), bench.path("lines.there"));
+  const there = bench.text("lines.there");
+  await runChecked("sh", ["-c", 'cat "$1" >"$2"', "sh", bench.path("lines.there"), bench.path("lines")]);
+  await bench.restore(bench.path("home"));
+  await until(() => lineCount(bench.text("lines")) > lineCount(there) + 20, "lines at home again");
+  const lines = bench.text("lines").split("\n").slice(0, -1);
+  for (const [index, line] of lines.entries()) assert.equal(line, `${index + 1}.`);
+  assert.ok(lineCount(there) > here + 10);
+  assert.equal(bench.text("out"), "");
 });

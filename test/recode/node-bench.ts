@@ -73,7 +73,7 @@ export class NodeBench {
   private async pids(): Promise<number[]> {
     const script =
       'n=$(readlink /proc/$1/ns/pid); for p in /proc/[0-9]*; do [ "$(readlink $p/ns/pid)" = "$n" ] && ' +
-      '[ "$(cut -d")" -f2 <$p/stat | cut -c2)" != Z ] && ! grep -q "^sh$\\|^sleep$" $p/comm && echo ${p#/proc/}; done; true';
+      '[ "$(cut -d")" -f2 <$p/stat | cut -c2)" != Z ] && ! grep -q "^sh$\\|^sleep$" $p/comm && basename $p; done; true';
     const { stdout } = await this.shell.runChecked("sh", ["-c", script, "sh", String(this.init)]);
     return stdout.trim().split("\n").filter(Boolean).map(Number);
   }
