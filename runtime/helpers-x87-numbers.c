@@ -195,7 +195,6 @@ struct f80 x87_div(struct f80 a, struct f80 b, struct mode mode, unsigned *flags
     int negative = x.negative != y.negative;
     if (x.class == y.class && (x.class == CLASS_INFINITY || x.class == CLASS_ZERO)) return invalid(flags);
     if (y.class == CLASS_ZERO && x.class != CLASS_INFINITY) {
-        note_denormals(&x, &y, flags);
         *flags |= FLAG_ZERO_DIVIDE;
         return x87_infinity(negative);
     }

@@ -93,9 +93,9 @@ static void on_memory(struct cpu_state *cpu, enum kind kind, uint64_t bits, oper
     }
     struct f80 operand = x87_from_memory(kind, bits, &operand_flags);
     struct f80 result = compute(x87_read(cpu, 0), operand, x87_mode(cpu), &flags);
-    /* A denormal in memory counts unless the operation was invalid or gave a NaN operand back. */
+    /* A denormal in memory counts unless the operation was invalid, a division by zero or gave a NaN operand back. */
     struct number other = x87_unpack(x87_read(cpu, 0));
-    if ((operand_flags & FLAG_DENORMAL) && !(flags & FLAG_INVALID) && !is_nan(&other)) flags |= FLAG_DENORMAL;
+    if ((operand_flags & FLAG_DENORMAL) && !(flags & (FLAG_INVALID | FLAG_ZERO_DIVIDE)) && !is_nan(&other)) flags |= FLAG_DENORMAL;
     x87_write(cpu, 0, result);
     x87_raise(cpu, flags);
 }
