@@ -157,8 +157,10 @@ test("both nodes answer, each with its own instruction set and nothing that emul
     assert.notEqual((await shell.run("sh", ["-c", "command -v qemu-x86_64 qemu-aarch64"])).status, 0);
   }
   assert.equal((await lab.nodes.arm64.shell.runChecked("node", ["-p", "process.arch"])).stdout.trim(), "arm64");
+  const earliest = Date.now() / 1000 - 2;
   const said = (await lab.nodes.arm64.shell.runChecked("date", ["+%s.%N"])).stdout;
-  assert.ok(Math.abs(Number(said) - Date.now() / 1000) < 5, "the arm64 node's clock is right after it resumed");
+  const latest = Date.now() / 1000 + 2;
+  assert.ok(Number(said) > earliest && Number(said) < latest, "the arm64 node's clock is right after it resumed");
 });
 
 for (const name of ["amd64", "arm64"] as const)

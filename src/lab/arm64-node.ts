@@ -168,7 +168,8 @@ export async function startArm64(place: MachinePlace, progress: Progress): Promi
   );
   control.close();
   const shell = await arm64Shell(place.pid, place.directory, place.node);
-  // Its clock stopped when it was saved.
+  // Its clock stopped when it was saved. Opening the connection takes seconds, using it does not.
+  await shell.runChecked("true", [], { timeoutMs: RESUME_TIMEOUT_MS });
   await shell.runChecked("date", ["-s", `@${(Date.now() / 1000).toFixed(3)}`], { timeoutMs: RESUME_TIMEOUT_MS });
 }
 
