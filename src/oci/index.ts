@@ -1,1 +1,2 @@
 export { RuncArguments } from "./arguments.ts";
+export { resolveInside } from "./bundle.ts";

@@ -34,14 +34,15 @@ export class Problems {
     if (!known && this.list.length < MAX_PROBLEMS) this.list.push({ code, message, place, advice });
   }
 
-  /** Runs `action`; an InputError of it becomes a problem. */
-  collect(action: () => void): void {
+  /** What `action` gives; an InputError of it becomes a problem. */
+  collect<T>(action: () => T): T | undefined {
     try {
-      action();
+      return action();
     } catch (error) {
       if (error instanceof RecodeError) for (const p of error.problems) this.add(p.code, p.message, p.place, p.advice);
       else if (error instanceof InputError) this.add(error.code, error.message, error.place, error.advice);
       else throw error;
+      return undefined;
     }
   }
 

@@ -11,6 +11,7 @@ import {
   CoreEntrySchema,
   encodeMessage,
   encodeRecords,
+  type FileEntry,
   FileEntrySchema,
   type ImageSource,
   type MmEntry,
@@ -20,12 +21,12 @@ import {
 import { areasToForeign, checkAreas, ownAreas } from "./areas.ts";
 import { checkSet } from "./check.ts";
 import { moveFileFlags } from "./file-flags.ts";
-import { addNodeMount, addRuntimeFile, FILES, readFiles, regularFiles } from "./files.ts";
+import { addNodeMount, addRuntimeFile, FILES, type MountChange, readFiles, regularFiles } from "./files.ts";
 import { KeptImageSchema, type ProcessHome, ProcessHomeSchema } from "./gen/home_pb.ts";
 import { AUXV_WORDS, Layout, MACHINE } from "./layout.ts";
 import { ModuleFinder, type ReadFile, type Unlisted } from "./modules.ts";
-import { Problems } from "./problems.ts";
-import { type Process, readProcessTree } from "./process.ts";
+import { type Problem, Problems } from "./problems.ts";
+import { type Process, type ProcessTree, readProcessTree } from "./process.ts";
 import { ProcessArea, trimAuxv } from "./process-state.ts";
 import { type RuntimeFile, readRuntime } from "./runtime-file.ts";
 import { seccompToForeign } from "./seccomp.ts";
@@ -52,10 +53,16 @@ export interface ForeignResult {
 const KEPT_IMAGES = ["cpuinfo.img"];
 const VDSO_LIMIT_BYTES = 1 << 20;
 
-/** Turns a home image set into the translated form. */
-export function toForeign(source: ImageSource, options: ForeignOptions): ForeignResult {
-  const runtime = readRuntime(options.runtime, RUNTIME_FILE);
-  const layout = new Layout(runtime.base);
+interface Checked {
+  readonly problems: Problems;
+  readonly tree: ProcessTree;
+  readonly files: FileEntry[];
+  readonly seccomp: Changes;
+  readonly mount: MountChange | null;
+}
+
+/** Reads a home set and collects what stands in the way of recoding it. */
+function check(source: ImageSource): Checked {
   const tree = readProcessTree(source);
   const files = readFiles(source);
   const problems = new Problems();
@@ -64,26 +71,32 @@ export function toForeign(source: ImageSource, options: ForeignOptions): Foreign
   for (const zombie of tree.zombies) {
     if (zombie.core.mtype !== MACHINE.x86_64) checkThread(zombie, zombie.coreName, problems);
   }
-  let seccomp: Changes = new Map();
-  problems.collect(() => {
-    seccomp = seccompToForeign(source);
-  });
-  let mount: ReturnType<typeof addNodeMount> = null;
-  problems.collect(() => {
-    mount = addNodeMount(source);
-  });
+  const seccomp = problems.collect(() => seccompToForeign(source)) ?? new Map();
+  const mount = problems.collect(() => addNodeMount(source)) ?? null;
+  return { problems, tree, files, seccomp, mount };
+}
+
+/** What stands in the way of turning a home set into the translated form: all of it, in one run. */
+export function checkHome(source: ImageSource): readonly Problem[] {
+  const problems = new Problems();
+  const checked = problems.collect(() => check(source));
+  return checked ? checked.problems.all : problems.all;
+}
+
+/** Turns a home image set into the translated form. */
+export function toForeign(source: ImageSource, options: ForeignOptions): ForeignResult {
+  const runtime = readRuntime(options.runtime, RUNTIME_FILE);
+  const layout = new Layout(runtime.base);
+  const { problems, tree, files, seccomp, mount } = check(source);
   problems.throwIfAny();
 
   const changes = new Map<string, Content | null>(seccomp);
   const paths = regularFiles(files);
   for (const file of files) moveFileFlags(file, "toForeign");
-  const mountId = (mount as { mountId: number } | null)?.mountId ?? files.find((file) => file.reg)?.reg?.mntId;
+  const mountId = mount?.mountId ?? files.find((file) => file.reg)?.reg?.mntId;
   const fileId = addRuntimeFile(files, runtime.sizeBytes, mountId);
   changes.set(FILES, encodeRecords(FileEntrySchema, FILES, files));
-  if (mount !== null) {
-    const { name, bytes } = mount as { name: string; bytes: Uint8Array };
-    changes.set(name, bytes);
-  }
+  if (mount !== null) changes.set(mount.name, mount.bytes);
   const finder = new ModuleFinder(options.readFile);
   const modules = new Map<string, { path: string; key: readonly number[] }>();
   const unlisted = new Map<string, Unlisted>();
