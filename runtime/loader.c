@@ -134,11 +134,16 @@ static uint64_t table_address(const struct image *image) {
     return 0;
 }
 
-static void remember_path(int fd) {
-    char link[48], *at = text_append(link, link + sizeof link, "/proc/self/fd/"), *path = (char *)PROC->program_path;
+/** Without /proc the name that the program was started by must do. */
+static void remember_path(int fd, const char *name) {
+    char link[48], *at = text_append(link, link + sizeof link, "/proc/self/fd/");
+    char *path = (char *)PROC->program_path, *end = path + sizeof PROC->program_path;
     text_append_number(at, link + sizeof link, (uint64_t)fd, 10);
-    int64_t length = HOST4(readlinkat, AT_CURRENT_DIRECTORY, link, path, sizeof PROC->program_path - 1);
+    int64_t length = HOST4(readlinkat, AT_CURRENT_DIRECTORY, link, path, end - path - 1);
     path[length > 0 ? length : 0] = 0;
+    if (length > 0) return;
+    if (name[0] != '/' && HOST2(getcwd, path, end - path) > 0) path = text_append(path + text_length(path), end, "/");
+    text_append(path, end, name);
 }
 
 /** Maps the program at `path` and its interpreter. 0 when the file is not fit; nothing useful is left then. */
@@ -149,7 +154,7 @@ int load_program(const char *path, struct program *program) {
     uint64_t base = (under_qemu() ? PIE_BASE_QEMU : PIE_BASE) + (random_bits(28) << 12);
     if (!map_image(&image, base)) return 0;
     describe_memory(&image);
-    remember_path(image.fd);
+    remember_path(image.fd, path);
     program->entry = program->program_entry = image.bias + image.header.entry;
     program->phdr = table_address(&image);
     program->phnum = image.header.phnum;

@@ -57,6 +57,7 @@ export function convertOpenFlags(flags: number, to: "arm64" | "x86-64"): number 
 
 /** arm64 numbers of every host call that a row or the runtime itself uses. */
 const HOST_NUMBERS = {
+  getcwd: 17,
   epoll_create1: 20,
   epoll_ctl: 21,
   epoll_pwait: 22,
