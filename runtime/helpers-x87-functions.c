@@ -184,7 +184,6 @@ HELPER(yl2x) {
         result = invalid(&flags);
     } else if (x.class == CLASS_ZERO) {
         if (y.class == CLASS_NORMAL) flags |= FLAG_ZERO_DIVIDE;
-        note(&y, &flags);
         result = scaled_log(cpu, &y, CLASS_INFINITY, 1, log, &flags);
     } else if (x.class == CLASS_INFINITY) {
         note(&y, &flags);
