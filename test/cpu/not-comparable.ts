@@ -18,6 +18,7 @@ export const NOT_COMPARABLE: readonly { readonly names: readonly string[]; reado
   { names: ["Syscall", "Sysenter", "Int", "Int1", "Int3"], reason: "they enter the kernel" },
   { names: ["Rdfsbase", "Wrfsbase"], reason: "fs is the harness's own thread pointer; gs is compared" },
   { names: ["Fnsave", "Frstor", "Fnstenv", "Fldenv"], reason: "signal frames carry no x87 instruction pointers here" },
+  { names: ["Lsl"], reason: "the kernel tells the processor's number by a segment's limit" },
   { names: ["Vmcall", "Vmmcall", "Monitorx", "Mwaitx"], reason: "a hypervisor decides what they do" },
   { names: ["Xbegin", "Xabort", "Xend", "Xtest"], reason: "transactions" },
   { names: ["Umonitor", "Umwait", "Tpause"], reason: "they wait" },
