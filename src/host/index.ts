@@ -1,5 +1,5 @@
-export { buildInterpreter, type InterpreterBuild } from "./build-interpreter.ts";
-export { buildRuntime, type RuntimePlace } from "./build-runtime.ts";
+export type { InterpreterBuild } from "./build-interpreter.ts";
+export type { RuntimePlace } from "./build-runtime.ts";
 export { cacheDirectory, cached, exists, sha256, sha256OfFile, withLock } from "./cache.ts";
 export { type CriuOptions, criuDump, criuRestore, criuWords } from "./criu.ts";
 export {
@@ -23,6 +23,7 @@ export {
   type ModuleOptions,
 } from "./llvm-tools.ts";
 export { type LocalOptions, localShell } from "./local.ts";
+export { buildInterpreter, buildRuntime, translateFile } from "./on-demand.ts";
 export {
   type CommandLine,
   commandFailed,
@@ -36,4 +37,4 @@ export {
 } from "./process.ts";
 export { type RemoteOptions, remoteShell } from "./remote.ts";
 export { type NodeShell, quote, shellOf, type Wrap } from "./shell.ts";
-export { type Translation, type TranslationReport, translateFile } from "./translate.ts";
+export type { Translation, TranslationReport } from "./translate.ts";

@@ -1,40 +1,55 @@
-// Installs on a foreign node what its OCI runtime needs: our code (TypeScript as it is; Node strips types), the packages
-// that it imports, and the runtime of translated processes. Done again only when something of it changed.
+// Installs on a foreign node what its OCI runtime needs: our code, the package that it imports, and the runtime of
+// translated processes. Done again only when something of it changed.
 
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { RUNTIME_FILE } from "../abi/index.ts";
-import { cached, type NodeShell, run, runChecked, runPipeline, sha256, sha256OfFile } from "../host/index.ts";
+import { cached, type NodeShell, runChecked, runPipeline, sha256, sha256OfFile } from "../host/index.ts";
+import { nodeCode } from "./node-code.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-/** Parts of the package that the OCI runtime loads; src/ as a whole, since modules are imported through their index. */
-const PARTS = ["package.json", "bin", "src", "node_modules/@bufbuild", "node_modules/iced-x86"];
+const PARTS = [
+  "package.json",
+  "bin",
+  "node_modules/@bufbuild/protobuf/package.json",
+  "node_modules/@bufbuild/protobuf/dist/esm",
+];
 
-/** The parts as one archive that is the same bytes whenever their content is. */
-async function packParts(): Promise<string> {
-  const list = await run("sh", [
+/** Code and packages as one archive that is the same bytes whenever their content is. */
+async function pack(): Promise<string> {
+  const code = nodeCode();
+  const digests = await runChecked("sh", [
     "-c",
     'cd "$1" && shift && find "$@" -type f -print0 | sort -z | xargs -0 sha256sum',
     "sh",
     ROOT,
     ...PARTS,
   ]);
-  return cached(["node package", sha256(list.stdout)].join("\n"), ".tar", async (path) => {
-    const stable = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--format=ustar"];
-    await runChecked("tar", ["-C", ROOT, ...stable, "-c", "-f", path, ...PARTS]);
+  const key = ["node package", ...[...code].map(([name, text]) => `${name} ${sha256(text)}`), digests.stdout];
+  return cached(key.join("\n"), ".tar", async (path) => {
+    const work = await mkdtemp(join(tmpdir(), "hcontainer-pack-"));
+    try {
+      for (const [name, text] of code) {
+        await mkdir(dirname(join(work, "dist", name)), { recursive: true });
+        await writeFile(join(work, "dist", name), text);
+      }
+      const stable = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
+      await runChecked("tar", [...stable, "-c", "-f", path, "-C", work, "dist", "-C", ROOT, ...PARTS]);
+    } finally {
+      await rm(work, { recursive: true, force: true });
+    }
   });
 }
 
-/**
- * Brings package and runtime to a node, under the directory that holds `nodeDirectory`. The old files are replaced one
- * by one by renames, so that what runs meanwhile sees one version or the other of each.
- */
+/** Brings package and runtime to a node, under the directory that holds `nodeDirectory`; answers whether it had to. */
 export async function installNode(shell: NodeShell, nodeDirectory: string, runtimePath: string): Promise<boolean> {
   const directory = dirname(nodeDirectory);
-  const archive = await packParts();
+  const archive = await pack();
   const version = sha256([await sha256OfFile(archive), await sha256OfFile(runtimePath)].join("\n"));
   const there = await shell.run("cat", [join(directory, "installed")]);
   if (there.stdout.trim() === version) return false;
-  const script = 'mkdir -p "$1" "$2/translations" && tar -C "$1" --unlink-first --recursive-unlink -x -f -';
+  const script = 'mkdir -p "$1" "$2/translations" && tar -C "$1" -x -f -';
   await runPipeline([
     { command: "cat", args: [archive] },
     shell.commandLine("sh", ["-c", script, "sh", directory, nodeDirectory]),

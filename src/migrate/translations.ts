@@ -9,26 +9,18 @@ import type { MigrationNode } from "./node.ts";
 /** Makes the translation of an ELF file on this machine: where it lies here, and the name that nodes look for. */
 export type Translate = (path: string) => Promise<{ readonly path: string; readonly name: string }>;
 
-interface MappedFile {
-  readonly pid: number;
-  /** Path as processes of the container see it. */
-  readonly path: string;
-}
+const MAPS = 'for pid; do cat "/proc/$pid/maps" 2>/dev/null; done; :';
 
-const MAPS = 'for pid; do echo "= $pid"; cat "/proc/$pid/maps" 2>/dev/null; done; :';
-
-/** Files that the container's processes have mapped as code, by device and inode. */
-export async function mappedCode(node: MigrationNode, container: Container): Promise<MappedFile[]> {
+/** Paths, in the container, of the files that its processes have mapped as code; one for each file. */
+export async function mappedCode(node: MigrationNode, container: Container): Promise<string[]> {
   const top = await node.docker.call("GET", `/containers/${container.id}/top?ps_args=-eo%20pid`);
   const pids = listAt(top, "Processes").map((row) => String(listAt(row)[0] ?? ""));
   const { stdout } = await node.shell.runChecked("sh", ["-c", MAPS, "sh", ...pids.filter((pid) => /^\d+$/.test(pid))]);
-  const files = new Map<string, MappedFile>();
-  let pid = 0;
+  const files = new Map<string, string>();
   for (const line of stdout.split("\n")) {
-    if (line.startsWith("= ")) pid = Number(line.slice(2));
     const [, mode, device, inode, path] = /^\S+ (\S+) \S+ (\S+) (\d+) +(\/.*)$/.exec(line) ?? [];
     if (mode?.[2] !== "x" || path === undefined || path.endsWith(" (deleted)")) continue;
-    files.set(`${device} ${inode}`, { pid, path });
+    files.set(`${device} ${inode}`, path);
   }
   return [...files.values()];
 }
@@ -70,8 +62,9 @@ export async function stageTranslations(
   onFile: (path: string) => void,
 ): Promise<StagedTranslation[]> {
   const staged: StagedTranslation[] = [];
-  for (const { pid, path } of await mappedCode(source, container)) {
-    const there = `/proc/${pid}/root${path}`;
+  for (const path of await mappedCode(source, container)) {
+    // Through the first process, which does not end while others come and go.
+    const there = `/proc/${container.initPid}/root${path}`;
     const head = (await source.shell.run("sh", ["-c", IS_ELF, "sh", there])).stdout;
     if (!isHomeElf(head)) continue;
     onFile(path);

@@ -9,6 +9,7 @@ import { HostError, InputError } from "../base/index.ts";
 import { DirectoryImages, runChecked, writeChanged } from "../host/index.ts";
 import { RuncArguments } from "./arguments.ts";
 import { hasNodeMount, readBundle } from "./bundle.ts";
+import { emptyControlGroups } from "./control-groups.ts";
 import { readKept } from "./kept.ts";
 import { replaceMounts } from "./kernel-mounts.ts";
 import { lockNetwork } from "./network-lock.ts";
@@ -62,7 +63,8 @@ function dumpHome(args: RuncArguments, bundle: string, imagePath: string): numbe
     }
     const images = new DirectoryImages(dump);
     try {
-      writeChanged(images, replaceMounts(images, recodeToHome(images), readKept(bundle)), home);
+      const changes = emptyControlGroups(images, recodeToHome(images));
+      writeChanged(images, replaceMounts(images, changes, readKept(bundle)), home);
     } finally {
       images.close();
     }

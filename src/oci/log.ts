@@ -2,7 +2,8 @@
 // the first line of stderr. Standard streams belong to the container during restore and are never touched through
 // Node's streams, which would set them non-blocking for the container too.
 
-import { appendFileSync, writeSync } from "node:fs";
+import { appendFileSync, readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { HostError, InputError } from "../base/index.ts";
 import type { RuncArguments } from "./arguments.ts";
 
@@ -17,6 +18,20 @@ export function oneLine(error: unknown): string {
     return `[${error.code}] ${error.message}${log && !error.message.includes(log) ? `: ${log}` : ""}`;
   }
   return error instanceof Error ? (error.stack ?? error.message).replaceAll("\n", " | ") : String(error);
+}
+
+const CRIU_LINES = 6;
+
+/** Adds what CRIU says went wrong to the file that the engine reads; runc itself names only its log's place. */
+export function reportCriu(args: RuncArguments, directory: string, name: string): void {
+  let text: string;
+  try {
+    text = readFileSync(join(directory, name), "utf8");
+  } catch {
+    return;
+  }
+  const lines = text.split("\n").filter((line) => line.includes("Error"));
+  reportFailure(args, new HostError("criu-failed", "CRIU failed", lines.slice(-CRIU_LINES).join("\n")));
 }
 
 /** Reports the failure to stderr and to the file that the engine reads. */

@@ -9,8 +9,10 @@ import { DirectoryImages, writeChanged } from "../host/index.ts";
 import { formOf } from "../recode/index.ts";
 import type { RuncArguments } from "./arguments.ts";
 import { addNodeMount, readBundle, rootOf, writeBundle } from "./bundle.ts";
+import { emptyControlGroups } from "./control-groups.ts";
 import { writeKept } from "./kept.ts";
 import { displaceMounts } from "./kernel-mounts.ts";
+import { reportCriu } from "./log.ts";
 import { nodeDirectory } from "./node.ts";
 import { recodeToForeign } from "./recoder.ts";
 import { runWrapped } from "./wrapped.ts";
@@ -33,11 +35,13 @@ export function restore(args: RuncArguments): number {
     const specification = readBundle(bundle);
     const foreign = recodeToForeign(images, rootOf(bundle, specification), node);
     const { changes, kept } = displaceMounts(images, foreign, existsSync);
-    writeChanged(images, changes, work);
+    writeChanged(images, emptyControlGroups(images, changes), work);
     writeKept(bundle, kept);
     addNodeMount(specification, node);
     writeBundle(bundle, specification);
-    return runWrapped(args.withOption("image-path", work));
+    const status = runWrapped(args.withOption("image-path", work));
+    if (status !== 0) reportCriu(args, args.option("work-path") ?? work, "restore.log");
+    return status;
   } finally {
     images.close();
     rmSync(work, { recursive: true, force: true });
