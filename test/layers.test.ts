@@ -7,8 +7,8 @@ import { dirname, join, relative, resolve } from "node:path";
 import { test } from "node:test";
 
 const ROWS: readonly (readonly string[])[] = [
-  ["base"],
-  ["abi", "elf", "x86", "llvm", "image"],
+  ["base", "abi"],
+  ["elf", "x86", "llvm", "image"],
   ["sem"],
   ["interp", "lift"],
   ["recode"],
