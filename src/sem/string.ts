@@ -1,6 +1,9 @@
 // String instructions. A visit does one iteration; with a repetition prefix the instruction ends when the count is 0, and is executed
 // once more while there is something left. Memory is read and written before any register changes, so a fault leaves the registers at
 // the iteration that faulted, as on the CPU.
+//
+// Repeated forward movs and stos do several iterations in a visit where nobody can tell: a block that lies within one page (so that
+// it faults as a whole, at its first element) and, for movs, is not fed by its own output.
 
 import { condition, isZero, setSubFlags } from "./flags.ts";
 import { gprWidth, registerAddress } from "./operands.ts";
@@ -39,18 +42,73 @@ function repeated(iteration: Semantic, endsOnZf: boolean): Semantic {
   };
 }
 
+const BLOCK_BYTES = 32;
+const PAGE_BYTES = 4096;
+
+/** Whether the block at an address lies within one page. */
+function isWithinPage<V>(sem: Sem<V>, address: V): V {
+  const offset = sem.and(address, sem.int(64, PAGE_BYTES - 1));
+  return sem.ule(offset, sem.int(64, PAGE_BYTES - BLOCK_BYTES));
+}
+
+/** Moves registers and count on by an element or, where `isBlock`, by as many as a block has. */
+function finishBlocks<V>(sem: Sem<V>, isBlock: V, bits: number, registers: readonly number[]): void {
+  const elements = sem.select(isBlock, sem.int(64, (BLOCK_BYTES * 8) / bits), sem.int(64, 1));
+  const backward = sem.trunc(sem.field("df"), 1);
+  const element = sem.select(backward, sem.int(64, -bits / 8), sem.int(64, bits / 8));
+  const distance = sem.select(isBlock, sem.int(64, BLOCK_BYTES), element);
+  for (const register of registers) sem.setGpr(register, sem.add(sem.gpr(register, 64), distance));
+  const count = sem.sub(sem.gpr(RCX, 64), elements);
+  sem.setGpr(RCX, count);
+  sem.againIf(sem.not(isZero(sem, count)));
+}
+
+/** At least a block is left to do, forward, and `address` has it in one page. */
+function canDoBlock<V>(sem: Sem<V>, address: V, bits: number): V {
+  const forward = isZero(sem, sem.field("df"));
+  const enough = sem.ule(sem.int(64, (BLOCK_BYTES * 8) / bits), sem.gpr(RCX, 64));
+  return sem.and(sem.and(forward, enough), isWithinPage(sem, address));
+}
+
 export function moveString(bits: number): Semantic {
-  return repeated((sem, insn) => {
+  const byElements = repeated((sem, insn) => {
     sem.store(destination(sem, insn), sem.load(bits, registerAddress(sem, insn, RSI)));
     advance(sem, insn, bits, RSI, RDI);
   }, false);
+  return (sem, insn) => {
+    if (insn.rep === "none" || insn.addressSize === 32) {
+      byElements(sem, insn);
+      return;
+    }
+    sem.skipIf(isZero(sem, sem.gpr(RCX, 64)));
+    const [from, to] = [registerAddress(sem, insn, RSI), destination(sem, insn)];
+    const isApart = sem.ule(sem.int(64, BLOCK_BYTES), sem.sub(to, from));
+    const isBlock = sem.and(sem.and(canDoBlock(sem, to, bits), isWithinPage(sem, from)), isApart);
+    const isElement = sem.not(isBlock);
+    sem.storeIf(isBlock, to, sem.loadIf(isBlock, BLOCK_BYTES * 8, from));
+    sem.storeIf(isElement, to, sem.loadIf(isElement, bits, from));
+    finishBlocks(sem, isBlock, bits, [RSI, RDI]);
+  };
 }
 
 export function storeString(bits: number): Semantic {
-  return repeated((sem, insn) => {
+  const byElements = repeated((sem, insn) => {
     sem.store(destination(sem, insn), sem.gpr(RAX, gprWidth(bits)));
     advance(sem, insn, bits, RDI);
   }, false);
+  return (sem, insn) => {
+    if (insn.rep === "none" || insn.addressSize === 32) {
+      byElements(sem, insn);
+      return;
+    }
+    sem.skipIf(isZero(sem, sem.gpr(RCX, 64)));
+    const to = destination(sem, insn);
+    const value = sem.gpr(RAX, gprWidth(bits));
+    const isBlock = canDoBlock(sem, to, bits);
+    sem.storeIf(isBlock, to, sem.splat(value, BLOCK_BYTES * 8));
+    sem.storeIf(sem.not(isBlock), to, value);
+    finishBlocks(sem, isBlock, bits, [RDI]);
+  };
 }
 
 export function loadString(bits: number): Semantic {
