@@ -6,5 +6,6 @@ export { type Form, formOf } from "./form.ts";
 export type { ReadFile, Unlisted } from "./modules.ts";
 export { type Problem, RecodeError } from "./problems.ts";
 export { type Process, type ProcessTree, readProcessTree, type Thread } from "./process.ts";
+export { filterToForeign, filterToHome } from "./seccomp.ts";
 export { checkHome, type ForeignOptions, type ForeignResult, toForeign } from "./to-foreign.ts";
 export { type HomeOptions, toHome } from "./to-home.ts";
