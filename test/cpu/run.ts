@@ -39,7 +39,7 @@ function missingFeatures(features: Int32Array): string[] {
 }
 
 /** Decodes with iced-x86: the undefined flags, and the code that the bytes mean; null if they mean nothing. */
-function factsOf(bytes: readonly number[]): { code: number; undefinedFlags: number; missing: string[] } | null {
+export function factsOf(bytes: readonly number[]): { code: number; undefinedFlags: number; missing: string[] } | null {
   const decoder = new Decoder(64, Uint8Array.from(bytes), DecoderOptions.None);
   const instruction = decoder.decode();
   const undefinedBits = instruction.rflagsUndefined;
@@ -85,7 +85,7 @@ function caseLine(made: Case, lacks: Set<string>): string | null {
 }
 
 /** Lines for `encodings` random encodings of every form of the wanted mnemonics that has a row. */
-function makeCases(options: Options, lacks: Set<string>): string[] {
+export function makeCases(options: Options, lacks: Set<string>): string[] {
   const random = new Random(options.seed);
   const wanted = options.mnemonics && new Set(options.mnemonics.map((name) => name.toLowerCase()));
   const lines: string[] = [];
