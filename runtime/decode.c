@@ -12,27 +12,22 @@ enum encoding { LEGACY, VEX, EVEX };
 
 /** An instruction while it is decoded. */
 struct reader {
-    const struct cpu_state *state;
     struct hc_decoded *d;
     const uint8_t *bytes;
     uint32_t length;
-    int is_too_long;
     enum encoding encoding;
-    /* Prefixes. */
-    int has_66, has_67, has_lock, has_rex;
-    uint8_t repeat;  /* 0xf2, 0xf3 or 0: the last one */
-    uint8_t w, l, r, x, b;  /* extension bits; r and v are 5-bit extensions for EVEX: r | r2 << 1 */
-    uint8_t pp;      /* VEX and EVEX: mandatory prefix as HC_PREFIX_* */
+    uint32_t map; /* row of hc_opcodes */
+    uint8_t is_too_long;
+    uint8_t has_66, has_67, has_lock, has_rex;
+    uint8_t repeat;      /* 0xf2, 0xf3 or 0: the last one */
+    uint8_t w, l, x, b;  /* extension bits */
+    uint8_t r;           /* EVEX: R | R' << 1 */
+    uint8_t pp;          /* place in HC_GROUP_PREFIX that VEX and EVEX say */
     uint8_t v_high, broadcast;
-    uint32_t map;    /* row of hc_opcodes */
     uint8_t opcode, modrm;
-    uint8_t sib;
-    int32_t displacement;
-    int base;        /* general register, -1 none, -2 rip */
-    int index;       /* register, -1 none */
 };
 
-static uint8_t next_byte(struct reader *in) {
+static inline uint8_t next_byte(struct reader *in) {
     if (in->length >= MAX_BYTES) {
         in->is_too_long = 1;
         return 0;
@@ -40,9 +35,21 @@ static uint8_t next_byte(struct reader *in) {
     return in->bytes[in->length++];
 }
 
-static uint64_t next_value(struct reader *in, uint32_t bytes) {
+/** Little-endian value of 0, 1, 2, 4 or 8 bytes. */
+static inline uint64_t next_value(struct reader *in, uint32_t bytes) {
+    if (in->length + bytes > MAX_BYTES) {
+        in->is_too_long = 1;
+        return 0;
+    }
+    const uint8_t *at = in->bytes + in->length;
+    in->length += bytes;
     uint64_t value = 0;
-    for (uint32_t i = 0; i < bytes; i++) value |= (uint64_t)next_byte(in) << (8 * i);
+    switch (bytes) {
+    case 1: value = *at; break;
+    case 2: __builtin_memcpy(&value, at, 2); break;
+    case 4: __builtin_memcpy(&value, at, 4); break;
+    case 8: __builtin_memcpy(&value, at, 8); break;
+    }
     return value;
 }
 
@@ -52,39 +59,40 @@ static uint64_t sign_extend(uint64_t value, uint32_t bytes) {
     return (uint64_t)((int64_t)(value << shift) >> shift);
 }
 
-/** Legacy and REX prefixes; gives the first byte behind them. */
-static uint8_t read_prefixes(struct reader *in) {
-    for (;;) {
-        uint8_t byte = next_byte(in);
-        if (in->is_too_long) return 0;
-        uint8_t rex = 0;
-        while ((byte & 0xf0) == 0x40) {
-            /* A REX prefix counts only right before the opcode. */
-            rex = byte;
-            byte = next_byte(in);
-            if (in->is_too_long) return 0;
-        }
-        switch (byte) {
-        case 0x66: in->has_66 = 1; continue;
-        case 0x67: in->has_67 = 1; continue;
-        case 0xf0: in->has_lock = 1; continue;
-        case 0xf2: case 0xf3: in->repeat = byte; continue;
-        case 0x64: in->d->segment_base = in->state->fs_base; continue;
-        case 0x65: in->d->segment_base = in->state->gs_base; continue;
-        case 0x26: case 0x2e: case 0x36: case 0x3e: continue;
-        }
-        if (rex) {
-            in->has_rex = 1;
-            in->w = rex >> 3 & 1;
-            in->r = rex >> 2 & 1;
-            in->x = rex >> 1 & 1;
-            in->b = rex & 1;
-        }
-        return byte;
+/** Takes a legacy prefix; 0 if the byte is none. */
+static int take_prefix(struct reader *in, const struct cpu_state *state, uint8_t byte) {
+    switch (byte) {
+    case 0x66: in->has_66 = 1; return 1;
+    case 0x67: in->has_67 = 1; return 1;
+    case 0xf0: in->has_lock = 1; return 1;
+    case 0xf2: case 0xf3: in->repeat = byte; return 1;
+    case 0x64: in->d->segment_base = state->fs_base; return 1;
+    case 0x65: in->d->segment_base = state->gs_base; return 1;
+    case 0x26: case 0x2e: case 0x36: case 0x3e: return 1;
+    default: return 0;
     }
 }
 
-static const uint8_t PP[4] = {HC_PREFIX_NONE, HC_PREFIX_66, HC_PREFIX_F3, HC_PREFIX_F2};
+/** Legacy and REX prefixes; gives the first byte behind them. */
+static uint8_t read_prefixes(struct reader *in, const struct cpu_state *state) {
+    uint8_t rex = 0, byte = next_byte(in);
+    for (;;) {
+        /* A REX prefix counts only right before the opcode. */
+        if ((byte & 0xf0) == 0x40) rex = byte;
+        else if (take_prefix(in, state, byte)) rex = 0;
+        else break;
+        if (in->is_too_long) return 0;
+        byte = next_byte(in);
+    }
+    if (rex) {
+        in->has_rex = 1;
+        in->w = rex >> 3 & 1;
+        in->r = rex >> 2 & 1;
+        in->x = rex >> 1 & 1;
+        in->b = rex & 1;
+    }
+    return byte;
+}
 
 /** The bytes of a VEX prefix behind C4 or C5; 0 if they are none. */
 static int read_vex(struct reader *in, int has_three_bytes) {
@@ -102,7 +110,7 @@ static int read_vex(struct reader *in, int has_three_bytes) {
     }
     in->d->vvvv = ~last >> 3 & 15;
     in->l = last >> 2 & 1;
-    in->pp = PP[last & 3];
+    in->pp = last & 3;
     in->map = 3u + map;
     in->opcode = next_byte(in);
     return map >= 1 && map <= 3;
@@ -118,7 +126,7 @@ static int read_evex(struct reader *in) {
     uint8_t map = p0 & 7;
     in->w = p1 >> 7;
     in->d->vvvv = ~p1 >> 3 & 15;
-    in->pp = PP[p1 & 3];
+    in->pp = p1 & 3;
     in->d->zeroing = p2 >> 7;
     in->l = p2 >> 5 & 3;
     in->broadcast = p2 >> 4 & 1;
@@ -130,8 +138,8 @@ static int read_evex(struct reader *in) {
 }
 
 /** Prefixes and opcode; 0 for an undefined instruction. */
-static int read_opcode(struct reader *in) {
-    uint8_t byte = read_prefixes(in);
+static int read_opcode(struct reader *in, const struct cpu_state *state) {
+    uint8_t byte = read_prefixes(in, state);
     int is_bare = !in->has_66 && !in->repeat && !in->has_lock && !in->has_rex;
     if (byte == 0xc4 || byte == 0xc5) return is_bare && read_vex(in, byte == 0xc4);
     if (byte == 0x62) return is_bare && read_evex(in);
@@ -147,61 +155,29 @@ static int read_opcode(struct reader *in) {
     return 1;
 }
 
-static int prefix_matches(const struct reader *in, uint8_t wanted) {
-    if (wanted == HC_PREFIX_ANY) return 1;
-    if (in->encoding != LEGACY) return in->pp == wanted;
-    uint8_t there = in->repeat == 0xf3 ? HC_PREFIX_F3
-                    : in->repeat       ? HC_PREFIX_F2
-                    : in->has_66       ? HC_PREFIX_66
-                                       : HC_PREFIX_NONE;
-    return there == wanted;
+/** Place in HC_GROUP_PREFIX. */
+static uint32_t prefix_place(const struct reader *in) {
+    if (in->encoding != LEGACY) return in->pp;
+    return in->repeat == 0xf3 ? 2 : in->repeat ? 3 : in->has_66;
 }
 
-static int size_matches(const struct reader *in, const struct hc_candidate *c) {
-    int is_16 = in->has_66 && c->prefix != HC_PREFIX_66;
-    switch (c->operand_size) {
-    case HC_SIZE_16: return is_16 && !in->w;
-    case HC_SIZE_32: return !is_16 || in->w; /* forms of 64 bits come first */
-    case HC_SIZE_64: return in->w;
-    case HC_SIZE_DEFAULT64: return in->w || !is_16;
-    default: return 1;
-    }
-}
-
-/** Whether the vector length and EVEX.b suit the candidate. */
-static int length_matches(const struct reader *in, const struct hc_candidate *c) {
-    if (in->encoding != EVEX || !in->broadcast) return c->l == HC_ANY ? in->l < 3 : in->l == c->l;
-    if (c->modrm == HC_MODRM_MEMORY) {
-        int can = c->axis == HC_AXIS_MASK_BROADCAST || c->axis == HC_AXIS_BROADCAST;
-        return can && (c->l == HC_ANY || in->l == c->l);
-    }
-    /* With a register operand the bit means rounding or exception control, and the length is the whole register's. */
-    return (c->flags & (HC_FORM_ROUNDS | HC_FORM_SUPPRESSES)) && (c->l == HC_ANY || c->l == 2);
-}
-
-static int candidate_matches(const struct reader *in, const struct hc_candidate *c) {
-    if (!prefix_matches(in, c->prefix) || !size_matches(in, c)) return 0;
-    if (c->w != HC_ANY && c->w != in->w) return 0;
-    if (c->modrm != HC_MODRM_NONE) {
-        int is_register = in->modrm >= 0xc0;
-        if (c->modrm != HC_MODRM_IGNORED && is_register != (c->modrm == HC_MODRM_REGISTER)) return 0;
-        if (c->reg != HC_ANY && c->reg != (in->modrm >> 3 & 7)) return 0;
-        if (c->rm != HC_ANY && c->rm != (in->modrm & 7)) return 0;
-    }
-    if ((c->flags & HC_FORM_NO_REX_B) && in->b) return 0;
-    if ((c->flags & HC_FORM_REFUSES_REPEAT) && in->repeat) return 0;
-    if ((c->flags & HC_FORM_REFUSES_66) && in->has_66) return 0;
-    if ((c->flags & HC_FORM_ADDRESS32) && !in->has_67) return 0;
-    if ((c->flags & HC_FORM_ADDRESS64) && in->has_67) return 0;
-    return in->encoding == LEGACY || length_matches(in, c);
+/** Place in HC_GROUP_LENGTH. */
+static uint32_t length_place(const struct reader *in, int is_memory) {
+    if (!in->broadcast) return in->l;
+    return is_memory ? 4u + in->l : 8;
 }
 
 static const struct hc_candidate *find_candidate(struct reader *in) {
     const uint16_t *range = &hc_opcodes[in->map * 256 + in->opcode];
     const struct hc_candidate *c = &hc_candidates[range[0]], *end = &hc_candidates[range[1]];
-    if (c != end && c->modrm != HC_MODRM_NONE) in->modrm = next_byte(in);
+    if (c != end && (c->flags & HC_FORM_HAS_MODRM)) in->modrm = next_byte(in);
+    int is_memory = in->modrm < 0xc0;
+    uint64_t is = 1ull << (HC_GROUP_PREFIX + prefix_place(in)) | 1ull << (HC_GROUP_SIZE + in->w + 2u * in->has_66)
+                  | 1ull << (HC_GROUP_LENGTH + length_place(in, is_memory)) | 1ull << (HC_GROUP_MODRM + is_memory)
+                  | 1ull << (HC_GROUP_REG + (in->modrm >> 3 & 7)) | 1ull << (HC_GROUP_RM + (in->modrm & 7))
+                  | 1ull << (HC_GROUP_REX_B + in->b) | 1ull << (HC_GROUP_ADDRESS + in->has_67);
     for (; c != end; c++) {
-        if (candidate_matches(in, c)) return c;
+        if ((is & ~c->accepts) == 0) return c;
     }
     return 0;
 }
@@ -219,7 +195,7 @@ static int is_well_formed(const struct reader *in, const struct hc_candidate *c)
     if (!(c->flags & (HC_FORM_USES_VVVV | HC_FORM_VSIB)) && in->v_high) return 0;
     int can_mask = c->axis == HC_AXIS_MASK || c->axis == HC_AXIS_MASK_BROADCAST;
     if (d->opmask && !can_mask) return 0;
-    return !d->zeroing || ((c->flags & HC_FORM_CAN_ZERO) && d->opmask && c->modrm != HC_MODRM_NONE);
+    return !d->zeroing || ((c->flags & HC_FORM_CAN_ZERO) && d->opmask);
 }
 
 /** Byte offset in CpuState of a byte register. */
@@ -241,46 +217,49 @@ static void take_registers(struct reader *in, const struct hc_candidate *c) {
     d->rm8 = byte_register(in, d->rm);
 }
 
+/** A memory operand's registers and displacement. */
+struct place {
+    int base; /* general register, NO_REGISTER or RIP */
+    int index;
+    uint64_t displacement;
+};
+#define NO_REGISTER (-1)
+#define RIP (-2)
+
 /** SIB byte and displacement of a memory operand; 0 if it is not allowed. */
-static int read_memory_operand(struct reader *in, const struct hc_candidate *c) {
+static int read_memory_operand(struct reader *in, const struct hc_candidate *c, struct place *place) {
     uint8_t mod = in->modrm >> 6, rm = in->modrm & 7;
     uint32_t displacement_bytes = mod == 1 ? 1 : mod == 2 ? 4 : 0;
-    in->index = -1;
-    in->base = rm | in->b << 3;
-    if (c->flags & HC_FORM_VSIB && rm != 4) return 0;
+    int is_allowed = !(c->flags & HC_FORM_VSIB) || rm == 4;
+    place->index = NO_REGISTER;
+    place->base = rm | in->b << 3;
     if (rm == 4) {
-        in->sib = next_byte(in);
-        in->index = (in->sib >> 3 & 7) | in->x << 3;
-        in->base = (in->sib & 7) | in->b << 3;
-        in->d->scale = in->sib >> 6;
-        if (c->flags & HC_FORM_VSIB) {
-            in->d->index = (uint8_t)(in->index | in->v_high << 4);
-            in->index = -1;
-        } else if (in->index == 4) {
-            in->index = -1;
-        }
-        if (mod == 0 && (in->sib & 7) == 5) {
-            in->base = -1;
+        uint8_t sib = next_byte(in);
+        int index = (sib >> 3 & 7) | in->x << 3;
+        place->base = (sib & 7) | in->b << 3;
+        in->d->scale = sib >> 6;
+        if (c->flags & HC_FORM_VSIB) in->d->index = (uint8_t)(index | in->v_high << 4);
+        else if (index != 4) place->index = index;
+        if (mod == 0 && (sib & 7) == 5) {
+            place->base = NO_REGISTER;
             displacement_bytes = 4;
         }
     } else if (mod == 0 && rm == 5) {
-        in->base = -2;
+        place->base = RIP;
         displacement_bytes = 4;
     }
-    uint64_t displacement = sign_extend(next_value(in, displacement_bytes), displacement_bytes);
-    if (displacement_bytes == 1) displacement <<= in->broadcast ? c->scales >> 4 : c->scales & 15;
-    in->displacement = (int32_t)displacement;
-    return 1;
+    place->displacement = sign_extend(next_value(in, displacement_bytes), displacement_bytes);
+    if (displacement_bytes == 1) place->displacement <<= in->broadcast ? c->scales >> 4 : c->scales & 15;
+    return is_allowed;
 }
 
-static void compute_address(struct reader *in, const struct hc_candidate *c) {
+static void compute_address(struct reader *in, const struct cpu_state *state, const struct hc_candidate *c, const struct place *place) {
     struct hc_decoded *d = in->d;
-    const uint64_t *gpr = in->state->gpr;
-    uint64_t address = (uint64_t)(int64_t)in->displacement;
-    if (in->base == -2) address += d->next_rip;
-    if (in->base >= 0) address += gpr[in->base];
-    if (in->base == 4 && (c->flags & HC_FORM_POP)) address += c->operand_size == HC_SIZE_16 ? 2 : 8;
-    if (in->index >= 0) address += gpr[in->index] << d->scale;
+    uint64_t address = place->displacement;
+    if (place->base >= 0) address += state->gpr[place->base];
+    else if (place->base == RIP) address += d->next_rip;
+    if (place->base == 4 && (c->flags & HC_FORM_POP)) address += c->flags & HC_FORM_POP16 ? 2 : 8;
+    if (place->index >= 0) address += state->gpr[place->index] << d->scale;
     if (in->has_67) address = (uint32_t)address;
     d->linear = address;
     d->address = address + d->segment_base;
@@ -310,9 +289,9 @@ static int are_distinct(const struct reader *in, const struct hc_candidate *c) {
 static uint32_t variant_of(const struct reader *in, const struct hc_candidate *c) {
     uint32_t mask = in->d->opmask != 0;
     switch (c->axis) {
-    case HC_AXIS_LOCK: return (uint32_t)in->has_lock;
+    case HC_AXIS_LOCK: return in->has_lock;
     case HC_AXIS_STRING: return (in->has_67 ? 3u : 0u) + (in->repeat == 0xf3 ? 1u : in->repeat ? 2u : 0u);
-    case HC_AXIS_ADDRESS: return (uint32_t)in->has_67;
+    case HC_AXIS_ADDRESS: return in->has_67;
     case HC_AXIS_MASK: return mask;
     case HC_AXIS_MASK_BROADCAST: return mask + 2u * in->broadcast;
     case HC_AXIS_BROADCAST: return in->broadcast;
@@ -322,23 +301,23 @@ static uint32_t variant_of(const struct reader *in, const struct hc_candidate *c
 
 int hc_decode(const struct cpu_state *state, struct hc_decoded *d) {
     *d = (struct hc_decoded){0};
-    struct reader in = {.state = state, .d = d, .bytes = (const uint8_t *)state->rip};
-    if (!read_opcode(&in)) return in.is_too_long ? VECTOR_GP : VECTOR_UD;
-    const struct hc_candidate *c = in.is_too_long ? 0 : find_candidate(&in);
+    struct reader in = {.d = d, .bytes = (const uint8_t *)state->rip};
+    const struct hc_candidate *c = read_opcode(&in, state) && !in.is_too_long ? find_candidate(&in) : 0;
     if (!c) return in.is_too_long ? VECTOR_GP : VECTOR_UD;
     int is_well = is_well_formed(&in, c);
     take_registers(&in, c);
-    int is_memory = c->modrm == HC_MODRM_MEMORY;
-    if (is_memory && !read_memory_operand(&in, c)) is_well = 0;
+    int is_memory = c->flags & HC_FORM_IS_MEMORY;
+    struct place place;
+    if (is_memory && !read_memory_operand(&in, c, &place)) is_well = 0;
     if (!are_distinct(&in, c)) is_well = 0;
     read_immediates(&in, c);
     if (in.is_too_long) return VECTOR_GP;
     if (!is_well) return VECTOR_UD;
     d->length = (uint8_t)in.length;
     d->next_rip = state->rip + in.length;
-    d->address32 = (uint8_t)in.has_67;
-    if (is_memory) compute_address(&in, c);
-    if (in.encoding == EVEX && in.broadcast && !is_memory && (c->flags & HC_FORM_ROUNDS)) d->rounding = (uint8_t)(1 + in.l);
+    d->address32 = in.has_67;
+    if (is_memory) compute_address(&in, state, c, &place);
+    else if (in.broadcast && (c->flags & HC_FORM_ROUNDS)) d->rounding = (uint8_t)(1 + in.l);
     d->op = (uint16_t)(c->first + variant_of(&in, c));
     return hc_ops[d->op] ? HC_DECODED : VECTOR_UD;
 }

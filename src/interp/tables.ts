@@ -14,59 +14,131 @@ export interface PlacedCandidate {
 
 /** First map number of each encoding in the decoder's table of opcodes. */
 const MAP_BASES = { legacy: 0, vex: 3, evex: 6 } as const;
-export const MAP_COUNT = 10;
-const ANY = 0xff;
-const PREFIX_NUMBERS = { any: 0, none: 1, "66": 2, f3: 3, f2: 4 } as const;
-const SIZE_NUMBERS = { any: 0, 16: 1, 32: 2, 64: 3, default64: 4, forced64: 5 } as const;
-const MODRM_NUMBERS = { none: 0, register: 1, memory: 2, ignored: 3 } as const;
+const MAP_COUNT = 10;
+
+/**
+ * What of an instruction's bytes chooses the candidate. The decoder sets one bit of each group; a candidate accepts an
+ * instruction when all those bits are among the ones that it accepts. Values are the groups' first bits.
+ */
+const GROUPS = {
+  /** Mandatory prefix: none, 66, F3, F2. */
+  prefix: 0,
+  /** REX.W, VEX.W or EVEX.W, + 2 with a 66 prefix (legacy). */
+  size: 4,
+  /** Vector length 0..3; + 4 with EVEX.b and a memory operand; 8 with EVEX.b and a register. Legacy: 0. */
+  length: 8,
+  /** 0 register, 1 memory. */
+  modrm: 17,
+  /** modrm.reg, modrm.rm. */
+  reg: 19,
+  rm: 27,
+  /** REX.B. */
+  rexB: 35,
+  /** Address size prefix. */
+  address: 37,
+} as const;
+const PREFIX_PLACES = { none: 0, "66": 1, f3: 2, f2: 3 } as const;
+
 /** Bits of hc_candidate.flags, by name in C. */
 const FLAGS = {
-  NO_REX_B: 1 << 0,
-  USES_VVVV: 1 << 1,
+  HAS_MODRM: 1 << 0,
+  IS_MEMORY: 1 << 1,
   MOFFS: 1 << 2,
   POP: 1 << 3,
-  VSIB: 1 << 4,
-  OPCODE_REGISTER: 1 << 5,
-  ROUNDS: 1 << 6,
-  SUPPRESSES: 1 << 7,
-  ADDRESS32: 1 << 8,
-  ADDRESS64: 1 << 9,
-  IS4: 1 << 10,
-  CAN_ZERO: 1 << 11,
-  MASK_REG: 1 << 12,
-  MASK_VVVV: 1 << 13,
-  REFUSES_REPEAT: 1 << 14,
-  REFUSES_66: 1 << 15,
-  GENERAL_REG: 1 << 16,
-  DISTINCT: 1 << 17,
+  POP16: 1 << 4,
+  VSIB: 1 << 5,
+  OPCODE_REGISTER: 1 << 6,
+  ROUNDS: 1 << 7,
+  IS4: 1 << 8,
+  /** What is forbidden or demanded beyond the choice of the candidate. */
+  USES_VVVV: 1 << 9,
+  CAN_ZERO: 1 << 10,
+  MASK_REG: 1 << 11,
+  MASK_VVVV: 1 << 12,
+  GENERAL_REG: 1 << 13,
+  DISTINCT: 1 << 14,
 } as const;
+
+const bits = (first: number, places: readonly number[]): bigint =>
+  places.reduce((mask, place) => mask | (1n << BigInt(first + place)), 0n);
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+/** Places in the group `size` that a form accepts. */
+function acceptedSizes(form: Form): number[] {
+  if (form.encoding !== "legacy") return form.w === null ? [0, 1] : [form.w];
+  // As a mandatory prefix, 66 says nothing about the operand size.
+  const isMandatory = form.prefix === "66";
+  const places = {
+    16: [2],
+    // REX.W selects it, too, where there is no form of 64 bits; those come first.
+    32: isMandatory ? [2, 3] : [0, 1, 3],
+    64: [1, 3],
+    default64: isMandatory ? [2, 3] : [0, 1, 3],
+    forced64: upTo(4),
+    any: upTo(4),
+  }[form.operandSize];
+  return places.filter((place) => !(form.refuses66 && place >= 2));
+}
+
+/** Places in the group `length` that a candidate accepts. */
+function acceptedLengths({ form, modrm, axis }: Candidate): number[] {
+  if (form.encoding === "legacy") return [0];
+  const lengths = form.l === null ? [0, 1, 2] : [form.l];
+  if (modrm === "memory") {
+    return axis === "maskBroadcast" || axis === "broadcast" ? [...lengths, ...lengths.map((l) => l + 4)] : lengths;
+  }
+  // With a register operand EVEX.b means rounding or exception control, and the length is the whole register's.
+  const controls = (form.canRound || form.canSuppressExceptions) && (form.l === null || form.l === 2);
+  return controls ? [...lengths, 8] : lengths;
+}
+
+/** The bits that a candidate accepts. */
+function acceptedBits(candidate: Candidate): bigint {
+  const { form, modrm } = candidate;
+  const prefixes = form.prefix === "any" ? (form.refusesRepeat ? [0, 1] : upTo(4)) : [PREFIX_PLACES[form.prefix]];
+  const modrms = !form.hasModrm || form.ignoresMod ? [0, 1] : [modrm === "memory" ? 1 : 0];
+  const addresses = form.addressSize === null ? [0, 1] : [form.addressSize === 32 ? 1 : 0];
+  return (
+    bits(GROUPS.prefix, prefixes) |
+    bits(GROUPS.size, acceptedSizes(form)) |
+    bits(GROUPS.length, acceptedLengths(candidate)) |
+    bits(GROUPS.modrm, modrms) |
+    bits(GROUPS.reg, form.reg === null ? upTo(8) : [form.reg]) |
+    bits(GROUPS.rm, form.rm === null ? upTo(8) : [form.rm]) |
+    bits(GROUPS.rexB, form.isWithoutRexB ? [0] : [0, 1]) |
+    bits(GROUPS.address, addresses)
+  );
+}
 
 function flagsOf({ form, modrm }: Candidate): number {
   const uses = (source: string): boolean => form.operands.some((operand) => operand.source === source);
-  let flags = 0;
-  if (form.isWithoutRexB) flags |= FLAGS.NO_REX_B;
-  if (form.usesVvvv) flags |= FLAGS.USES_VVVV;
-  if (uses("moffs")) flags |= FLAGS.MOFFS;
-  // pop computes the address of its operand after it has moved rsp.
-  if (form.mnemonic === "Pop" && modrm === "memory") flags |= FLAGS.POP;
-  if (form.vsibWidth > 0) flags |= FLAGS.VSIB;
-  if (uses("opcode")) flags |= FLAGS.OPCODE_REGISTER;
-  if (form.canRound) flags |= FLAGS.ROUNDS;
-  if (form.canSuppressExceptions) flags |= FLAGS.SUPPRESSES;
-  if (form.addressSize === 32) flags |= FLAGS.ADDRESS32;
-  if (form.addressSize === 64) flags |= FLAGS.ADDRESS64;
-  if (uses("is4")) flags |= FLAGS.IS4;
-  // Zeroing is for registers; in memory the other lanes stay.
-  if (form.canZero && !(modrm === "memory" && form.operands[0]!.source === "rm")) flags |= FLAGS.CAN_ZERO;
   const is = (kind: string, source: string): boolean =>
     form.operands.some((operand) => operand.source === source && operand.kind === kind);
-  if (is("mask", "reg")) flags |= FLAGS.MASK_REG;
-  if (is("mask", "vvvv")) flags |= FLAGS.MASK_VVVV;
-  if (is("gpr", "reg")) flags |= FLAGS.GENERAL_REG;
-  if (form.wantsDistinctRegisters) flags |= FLAGS.DISTINCT;
-  if (form.refusesRepeat) flags |= FLAGS.REFUSES_REPEAT;
-  if (form.refuses66) flags |= FLAGS.REFUSES_66;
-  return flags;
+  const isMemory = modrm === "memory";
+  // pop computes the address of its operand after it has moved rsp.
+  const isPop = form.mnemonic === "Pop" && isMemory;
+  const facts: Readonly<Record<keyof typeof FLAGS, boolean>> = {
+    HAS_MODRM: form.hasModrm,
+    IS_MEMORY: isMemory,
+    MOFFS: uses("moffs"),
+    POP: isPop,
+    POP16: isPop && form.operandSize === 16,
+    VSIB: form.vsibWidth > 0,
+    OPCODE_REGISTER: uses("opcode"),
+    ROUNDS: form.canRound,
+    IS4: uses("is4"),
+    USES_VVVV: form.usesVvvv,
+    // Zeroing is for registers; in memory the other lanes stay.
+    CAN_ZERO: form.canZero && !(isMemory && form.operands[0]!.source === "rm"),
+    MASK_REG: is("mask", "reg"),
+    MASK_VVVV: is("mask", "vvvv"),
+    GENERAL_REG: is("gpr", "reg"),
+    DISTINCT: form.wantsDistinctRegisters,
+  };
+  return Object.entries(FLAGS).reduce(
+    (mask, [name, bit]) => (facts[name as keyof typeof FLAGS] ? mask | bit : mask),
+    0,
+  );
 }
 
 /** Bytes of the first and the second immediate. */
@@ -99,19 +171,12 @@ function* opcodesOf(form: Form): Generator<number> {
 const log2 = (bytes: number): number => Math.round(Math.log2(Math.max(1, bytes)));
 
 function printCandidate({ candidate, first }: PlacedCandidate): string {
-  const { form, modrm, axis } = candidate;
+  const { form, axis } = candidate;
   const [imm1, imm2] = immediateBytes(form);
-  const any = (value: number | null): number => (value === null ? ANY : value);
   const values = [
-    flagsOf(candidate),
+    `0x${acceptedBits(candidate).toString(16)}ull`,
     first,
-    PREFIX_NUMBERS[form.prefix],
-    SIZE_NUMBERS[form.operandSize],
-    any(form.w),
-    any(form.l),
-    any(form.reg),
-    any(form.rm),
-    MODRM_NUMBERS[form.ignoresMod ? "ignored" : modrm],
+    flagsOf(candidate),
     AXES.indexOf(axis),
     imm1 | (imm2 << 4),
     log2(form.displacementScale) | (log2(form.broadcastBits / 8) << 4),
@@ -124,20 +189,18 @@ export function printHeader(functions: number): string {
   let text = "/* Printed by src/interp/tables.ts; do not edit. */\n#pragma once\n";
   text += "#include <stddef.h>\n#include <stdint.h>\n\n";
   text += `${printC(Decoded)}\n`;
-  text +=
-    "struct hc_candidate {\n    uint32_t flags;\n    uint16_t first;\n    uint8_t prefix, operand_size, w, l, reg, rm, modrm, axis;\n";
+  text += "struct hc_candidate {\n    uint64_t accepts; /* bits of the groups HC_GROUP_* */\n";
+  text += "    uint16_t first, flags;\n    uint8_t axis;\n";
   text += "    uint8_t immediates; /* bytes: first | second << 4 */\n";
   text += "    uint8_t scales;     /* log2 of the factors of disp8: whole operand | broadcast element << 4 */\n};\n\n";
-  text += `#define HC_ANY ${ANY}\n#define HC_MAPS ${MAP_COUNT}\n#define HC_OPS ${functions}\n`;
+  text += `#define HC_MAPS ${MAP_COUNT}\n#define HC_OPS ${functions}\n`;
   const enumeration = (prefix: string, names: Readonly<Record<string, number>>): string =>
     Object.entries(names)
-      .map(([name, value]) => `#define ${prefix}${name.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()} ${value}\n`)
+      .map(([name, value]) => `#define ${prefix}${name.replace(/([a-z])([A-Z])/g, "$1_$2").toUpperCase()} ${value}\n`)
       .join("");
-  text += enumeration("HC_PREFIX_", PREFIX_NUMBERS);
-  text += enumeration("HC_SIZE_", SIZE_NUMBERS);
-  text += enumeration("HC_MODRM_", MODRM_NUMBERS);
+  text += enumeration("HC_GROUP_", GROUPS);
   text += enumeration("HC_AXIS_", Object.fromEntries(AXES.map((axis, index) => [axis, index])));
-  for (const [name, bit] of Object.entries(FLAGS)) text += `#define HC_FORM_${name} ${bit}\n`;
+  text += enumeration("HC_FORM_", FLAGS);
   text += "\ntypedef void hc_op(struct cpu_state *, const struct hc_decoded *);\n";
   text += "extern hc_op *const hc_ops[HC_OPS];\nextern const struct hc_candidate hc_candidates[];\n";
   text += "/* Candidates of opcode `o` of map `m` are those from [m * 256 + o] up to the next one's. */\n";
