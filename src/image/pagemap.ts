@@ -162,7 +162,7 @@ export class Memory {
   add(address: bigint, bytes: Uint8Array): void {
     let start = -1;
     for (let at = 0; at <= bytes.length; at += PAGE_BYTES) {
-      const isUsed = at < bytes.length && bytes.subarray(at, at + PAGE_BYTES).some((byte) => byte !== 0);
+      const isUsed = at < bytes.length && !isZero(bytes, at);
       if (isUsed && start < 0) start = at;
       if (isUsed || start < 0) continue;
       const run: Run = {
@@ -207,6 +207,13 @@ export class Memory {
     }
     return parts;
   }
+}
+
+/** Whether the page of `bytes` at `at` is all zeros. */
+function isZero(bytes: Uint8Array, at: number): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, PAGE_BYTES);
+  for (let offset = 0; offset < PAGE_BYTES; offset += 4) if (view.getUint32(offset, true) !== 0) return false;
+  return true;
 }
 
 function isPresent(entry: PagemapEntry): boolean {

@@ -1,6 +1,14 @@
 // What of a whole image set stands in the way of recoding it, beside its threads and areas.
 
-import { type FileEntry, type ImageSource, kindOf } from "../image/index.ts";
+import {
+  decodeSingle,
+  type FileEntry,
+  type ImageSource,
+  kindOf,
+  readWhole,
+  type TaskKobjIdsEntry,
+  TaskKobjIdsEntrySchema,
+} from "../image/index.ts";
 import type { Problems } from "./problems.ts";
 import type { ProcessTree } from "./process.ts";
 
@@ -65,18 +73,28 @@ export function checkSet(
     const reason = UNSUPPORTED_IMAGES.get(kind.name);
     if (reason !== undefined) problems.add("image-unsupported", reason, name);
   }
-  for (const process of tree.processes) checkSharing(tree, process.pid, process.threads[0]!.core.ids?.vmId, problems);
+  checkSharing(source, tree, problems);
+}
+
+function readIds(source: ImageSource, name: string): TaskKobjIdsEntry {
+  return decodeSingle(TaskKobjIdsEntrySchema, name, readWhole(source, name));
 }
 
 /** Two processes in one address space would share one process area. */
-function checkSharing(tree: ProcessTree, pid: number, vmId: number | undefined, problems: Problems): void {
-  if (vmId === undefined) return;
-  for (const other of tree.processes) {
-    if (other.pid <= pid || other.threads[0]!.core.ids?.vmId !== vmId) continue;
+function checkSharing(source: ImageSource, tree: ProcessTree, problems: Problems): void {
+  const owners = new Map<number, number>();
+  for (const { pid, place, threads } of tree.processes) {
+    const name = `ids-${pid}.img`;
+    const ids = source.sizeOf(name) < 0 ? threads[0]!.core.ids : readIds(source, name);
+    if (!ids) continue;
+    const { vmId } = ids;
+    const owner = owners.get(vmId);
+    owners.set(vmId, pid);
+    if (owner === undefined) continue;
     problems.add(
       "shared-memory-map",
-      `processes ${pid} and ${other.pid} share one address space`,
-      other.place,
+      `processes ${owner} and ${pid} share one address space`,
+      place,
       "dump again: a process was caught inside vfork",
     );
   }

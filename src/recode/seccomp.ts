@@ -123,6 +123,7 @@ class Rewriter {
   private moveArguments(decision: Decision, call: HostCall, name: string): Decision {
     const source = `${name} ${call.number}`;
     const move = (node: Decision): Decision => {
+      this.graph.step();
       const key = `${source} ${this.graph.number(node)}`;
       const known = this.moved.get(key);
       if (known) return known;
@@ -185,6 +186,7 @@ class Rewriter {
 
   private mostPermissive(a: Decision, b: Decision): Decision {
     if (a === b) return a;
+    this.graph.step();
     const key = `${this.graph.number(a)} ${this.graph.number(b)}`;
     const known = this.joined.get(key);
     if (known) return known;
