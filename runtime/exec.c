@@ -125,6 +125,20 @@ struct exec_request {
     unsigned fronts;
 };
 
+/** A path in /proc may mean this very process (its exe link, a descriptor): the file's own path is what outlives it. */
+static void name_file(struct exec_request *request, int64_t fd, const char *path) {
+    char start[7] = { 0 }, link[48], *at;
+    for (unsigned i = 0; i < 6 && path[i]; i++) start[i] = path[i];
+    if (text_equal(start, "/proc/")) {
+        at = text_append(link, link + sizeof link, "/proc/self/fd/");
+        text_append_number(at, link + sizeof link, (uint64_t)fd, 10);
+        int64_t length = HOST4(readlinkat, AT_CURRENT_DIRECTORY, link, request->file, PATH_LIMIT - 1);
+        request->file[length > 0 ? length : 0] = 0;
+        if (length > 0) return;
+    }
+    text_append(request->file, request->file + PATH_LIMIT, path);
+}
+
 static int64_t resolve(struct exec_request *request, struct exec_image *image) {
     union { struct elf_header header; char line[257]; } start;
     struct script_words words;
@@ -135,8 +149,8 @@ static int64_t resolve(struct exec_request *request, struct exec_image *image) {
         int64_t bytes = HOST4(pread64, fd, &start, 256, 0), result = -ENOEXEC;
         if (bytes >= (int64_t)sizeof start.header && *(uint32_t *)start.header.ident == 0x464c457f) {
             result = check_elf(fd, &start.header);
+            name_file(request, fd, path);
             HOST1(close, fd);
-            text_append(request->file, request->file + PATH_LIMIT, path);
             return result;
         }
         HOST1(close, fd);
