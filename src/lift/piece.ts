@@ -24,9 +24,9 @@ export const BIAS_SYMBOL = "hc_guest_bias";
 const ATTRIBUTES =
   'attributes #0 = { nounwind null_pointer_is_valid "frame-pointer"="none" "no-trapping-math"="true" "target-features"="+lse,+rcpc,+v8.1a" }';
 
-/** Symbol of the piece whose head is at `pc`. */
-export function pieceSymbol(pc: number): string {
-  return `p_${pc.toString(16)}`;
+/** Symbol of the piece whose head is at `pc`; a prefix of their own keeps apart files that share a module (tests). */
+export function pieceSymbol(pc: number, prefix = "p"): string {
+  return `${prefix}_${pc.toString(16)}`;
 }
 
 /** What all pieces of a file share. */
@@ -35,6 +35,8 @@ export interface LiftContext {
   readonly graph: Graph;
   /** Flags that are live after each block. */
   readonly liveAfter: ReadonlyMap<Block, number>;
+  /** Prefix of the pieces' symbols, if not the usual one. */
+  readonly symbolPrefix?: string;
 }
 
 /** A way into a block: from where, and with what in the variables (text, by variable; undefined = as at the head). */
@@ -77,7 +79,7 @@ export class PieceWriter implements PieceHooks {
     this.#piece = piece;
     this.#definedHere = definedHere;
     module.declare(ATTRIBUTES);
-    const header = `define hidden preserve_nonecc void @${pieceSymbol(piece.head.start)}(${PARAMETERS}) #0`;
+    const header = `define hidden preserve_nonecc void @${pieceSymbol(piece.head.start, context.symbolPrefix)}(${PARAMETERS}) #0`;
     this.#fn = new IrFunction(module, header);
     this.#sem = new LiftSem(this.#fn, this, context.map.isRelocatable);
     this.#transfers = new Transfers(this.#fn);
@@ -351,7 +353,11 @@ export class PieceWriter implements PieceHooks {
     );
     switch (exit.kind) {
       case "piece":
-        this.#transfers.toPiece(pieceSymbol(exit.target.start), this.#definedHere.has(exit.target), args);
+        this.#transfers.toPiece(
+          pieceSymbol(exit.target.start, this.#context.symbolPrefix),
+          this.#definedHere.has(exit.target),
+          args,
+        );
         break;
       case "dispatch":
         this.#transfers.dispatch(this.#sem.address(exit.pc), args);

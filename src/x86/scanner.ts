@@ -130,6 +130,9 @@ const IMMEDIATE_WIDTHS: Readonly<Record<number, number>> = {
 };
 const SYSCALL = [Code.Syscall as number];
 
+/** Loops that count ecx: an address size prefix that no operand shows. */
+const COUNTS_ECX = new Set<number>([Code.Loop_rel8_64_ECX, Code.Loope_rel8_64_ECX, Code.Loopne_rel8_64_ECX]);
+
 /** The number that `Scanner.mnemonic` gives for iced's mnemonic `name`. */
 export function mnemonicNumber(name: string): number {
   const number = (Mnemonic as unknown as Readonly<Record<string, number>>)[name];
@@ -288,6 +291,7 @@ export class Scanner {
       const kind = iced.opKind(i);
       if (kind === OpKind.MemorySegESI || kind === OpKind.MemoryESEDI || kind === OpKind.MemorySegEDI) return 32;
     }
+    if (COUNTS_ECX.has(iced.code)) return 32;
     if (iced.memoryDisplSize === 4 && iced.memoryBase === Register.None && iced.memoryIndex === Register.None)
       return 32;
     return 64;

@@ -13,11 +13,15 @@ import {
 
 const runtime = resolve(import.meta.dirname, "../../runtime");
 
-/** Compiles `source` (a file name here) for `target` into `output`, and gives the interpreter's build. */
+/**
+ * Compiles `source` (a file name here) for `target` into `output`, and gives the interpreter's build. `more` are further
+ * arguments of the compiler: definitions, objects.
+ */
 export async function linkWithInterpreter(
   target: CompileTarget,
   source: string,
   output: string,
+  more: readonly string[] = [],
 ): Promise<InterpreterBuild> {
   const built = await buildInterpreter(target);
   const names = readdirSync(runtime);
@@ -32,7 +36,14 @@ export async function linkWithInterpreter(
   );
   const compiler = target === "x86_64" ? ["gcc"] : ["aarch64-linux-gnu-gcc", "-static-pie"];
   const flags = ["-O1", "-g", "-Wall", "-Wextra", `-I${built.includeDir}`, `-I${runtime}`, "-o", output];
-  const [command, ...rest] = [...compiler, ...flags, join(import.meta.dirname, source), ...helpers, ...built.objects];
+  const [command, ...rest] = [
+    ...compiler,
+    ...flags,
+    join(import.meta.dirname, source),
+    ...more,
+    ...helpers,
+    ...built.objects,
+  ];
   await runChecked(command!, rest);
   return built;
 }

@@ -1,0 +1,81 @@
+/* Stands in for the interpreter in the harness: runs the lifted form of the instruction instead. What the lifter leaves to
+ * the interpreter goes there. Linked with a module that lifted.ts writes: the pieces by the bytes of their instruction,
+ * and the crossing into and out of them. */
+#include "abi.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t hc_interpret_one(struct cpu_state *state);
+
+struct lifted {
+    uint8_t bytes[16]; /* padded with zeros; the last is their number */
+    void *code;
+};
+extern struct lifted lifted_cases[];
+extern uint64_t lifted_count;
+void lifted_enter(struct cpu_state *state, void *code);
+void lifted_exit(void);
+
+#define CODE_AT 0x10000800ull
+#define BUCKETS 65536
+
+static uint32_t buckets[BUCKETS], next_of[1 << 18];
+static _Alignas(4096) char area[THREAD_AREA_BYTES];
+static long lifted_runs, interpreted_runs;
+
+static uint32_t bucket_of(const uint8_t *bytes) {
+    uint32_t hash = 2166136261u;
+    for (int i = 0; i < 16; i++) hash = (hash ^ bytes[i]) * 16777619u;
+    return hash % BUCKETS;
+}
+
+static void report(void) { fprintf(stderr, "lifted: %ld runs, %ld left to the interpreter\n", lifted_runs, interpreted_runs); }
+
+static void prepare(void) {
+    for (uint32_t i = 0; i < lifted_count; i++) {
+        uint32_t bucket = bucket_of(lifted_cases[i].bytes);
+        next_of[i] = buckets[bucket];
+        buckets[bucket] = i + 1;
+    }
+    memset(area + LOOKUP_OFFSET, 0xff, LOOKUP_ENTRIES * sizeof(struct lookup_entry));
+    /* A jump to the address that marks empty slots must not find one. */
+    ((struct lookup_entry *)(area + LOOKUP_OFFSET))[LOOKUP_ENTRIES - 1].guest = 0;
+    atexit(report);
+}
+
+/** The lifted form of the instruction at CODE_AT: the one whose bytes are there, followed by int3. */
+static void *find(void) {
+    for (int length = 15; length > 0; length--) {
+        uint8_t bytes[16] = { 0 };
+        memcpy(bytes, (void *)CODE_AT, (size_t)length);
+        bytes[15] = (uint8_t)length;
+        for (uint32_t i = buckets[bucket_of(bytes)]; i; i = next_of[i - 1]) {
+            if (memcmp(lifted_cases[i - 1].bytes, bytes, 16) == 0) return lifted_cases[i - 1].code;
+        }
+    }
+    return 0;
+}
+
+uint32_t hc_lifted_one(struct cpu_state *state) {
+    static int is_ready;
+    if (!is_ready) prepare(), is_ready = 1;
+    void *code = state->rip == CODE_AT ? find() : 0;
+    if (code) {
+        struct cpu_state *cpu = (void *)area;
+        *cpu = *state;
+        cpu->pending = 0;
+        cpu->exit_reason = EXIT_DISPATCH;
+        cpu->exit_fn = cpu->dispatch_fn = (uint64_t)lifted_exit;
+        lifted_enter(cpu, code);
+        if (cpu->exit_reason != EXIT_INTERPRET || cpu->rip != CODE_AT) {
+            lifted_runs++;
+            uint32_t reason = cpu->exit_reason == EXIT_TRAP ? EXIT_TRAP : EXIT_DISPATCH;
+            *state = *cpu;
+            state->exit_reason = reason;
+            return reason;
+        }
+    }
+    interpreted_runs++;
+    return hc_interpret_one(state);
+}
