@@ -146,7 +146,10 @@ static int64_t sleep_relative(struct cpu_state *cpu, uint64_t clock, uint64_t re
     if (!valid(&left)) return -EINVAL;
     left = from_nanoseconds(timed_call_begin(cpu, to_nanoseconds(&left)));
     int64_t result = guest_call_4(cpu, HOST_clock_nanosleep, clock, 0, (uint64_t)&left, (uint64_t)&left);
-    if (result == -EINTR && remain && !(private_of(cpu)->quiesce_hit && !thread_of(cpu)->signal_number)) {
+    /* When only quiescing interrupts it the guest sees nothing; but where the rest may overwrite the request it does, so
+     * that a migration does not make the sleep longer. */
+    int hidden = private_of(cpu)->quiesce_hit && !thread_of(cpu)->signal_number;
+    if (result == -EINTR && remain && (!hidden || remain == request)) {
         if (guest_write(remain, &left, sizeof left) < 0) return -EFAULT;
     }
     return result;

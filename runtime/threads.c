@@ -52,6 +52,13 @@ _Noreturn void hc_thread_main(struct cpu_state *cpu) {
     hc_run(cpu);
 }
 
+/** glibc reads its CPU from the rseq area, which this kernel does not know: -1 makes it ask. Home's kernel sets it anew. */
+static void disown_rseq(const struct thread_state *thread) {
+    enum { CPU_ID_OFFSET = 4 };
+    int32_t unknown = -1;
+    if (thread->rseq_addr) guest_write(thread->rseq_addr + CPU_ID_OFFSET, &unknown, sizeof unknown);
+}
+
 /** Where a restored thread goes: everything but what the kernel keeps of the runtime lies in memory already. */
 _Noreturn void hc_resume_main(struct cpu_state *cpu) {
     struct thread_state *thread = thread_of(cpu);
@@ -66,6 +73,7 @@ _Noreturn void hc_resume_main(struct cpu_state *cpu) {
     use_signal_stack(cpu);
     install_signals(cpu);
     if (!thread->signal_number) set_host_mask(cpu, thread->sigmask);
+    disown_rseq(thread);
     cpu->pending = 1; /* whatever was recorded or asked for meanwhile */
     hc_run(cpu);
 }

@@ -1,3 +1,4 @@
+export { arm64Disk, type NodeDisk } from "./disk.ts";
 export {
   attach,
   down,

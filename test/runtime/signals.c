@@ -131,6 +131,57 @@ static void restarting(void) {
     SHOW(wait(NULL) == child);
 }
 
+/** The signals of faults, sent as others are: the runtime cannot have them blocked. */
+static void fault_signals(void) {
+    sigset_t set, old, pending;
+    struct sigaction action = { .sa_handler = note };
+    int ends[2];
+    char byte;
+    pipe(ends);
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGFPE, &action, NULL);
+    sigaction(SIGILL, &action, NULL);
+    raise(SIGSEGV);
+    sigemptyset(&set);
+    sigaddset(&set, SIGSEGV);
+    sigaddset(&set, SIGFPE);
+    sigaddset(&set, SIGILL);
+    sigprocmask(SIG_BLOCK, &set, &old);
+    raise(SIGILL);
+    raise(SIGFPE);
+    sigpending(&pending);
+    printf("pending ill %d fpe %d\n", sigismember(&pending, SIGILL), sigismember(&pending, SIGFPE));
+    SHOW(sigtimedwait(&set, NULL, NULL) > 0);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    sigpending(&pending);
+    printf("pending ill %d fpe %d\n", sigismember(&pending, SIGILL), sigismember(&pending, SIGFPE));
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        usleep(50000);
+        kill(parent, SIGSEGV);
+        usleep(50000);
+        _exit(0);
+    }
+    SHOW(read(ends[0], &byte, 1));
+    waitpid(child, NULL, 0);
+    sigprocmask(SIG_BLOCK, &set, &old);
+    child = fork();
+    if (child == 0) {
+        usleep(50000);
+        kill(parent, SIGSEGV);
+        usleep(50000);
+        write(ends[1], "x", 1);
+        _exit(0);
+    }
+    SHOW(read(ends[0], &byte, 1));
+    waitpid(child, NULL, 0);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    signal(SIGSEGV, SIG_IGN);
+    SHOW(raise(SIGSEGV));
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGFPE, SIG_DFL);
+}
+
 static void once(void) {
     struct sigaction action = { .sa_handler = note, .sa_flags = SA_RESETHAND | SA_NODEFER };
     struct sigaction now;
@@ -238,6 +289,7 @@ int main(void) {
     masks();
     queued();
     restarting();
+    fault_signals();
     once();
     stacks();
     registers();

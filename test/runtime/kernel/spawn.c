@@ -1,0 +1,32 @@
+/* What shares memory with its parent until it execs: only a kernel does that, qemu user mode forks instead. */
+#include "../check.h"
+#include <spawn.h>
+
+extern char **environ;
+
+int main(void) {
+    char *none[] = { "x", NULL }, *shell[] = { "sh", "-c", "exit 5", NULL };
+    pid_t child;
+    int status;
+    setvbuf(stdout, NULL, _IONBF, 0);
+    printf("%s\n", strerror(posix_spawn(&child, "/nowhere/x", NULL, NULL, none, environ)));
+    SHOW(posix_spawn(&child, "/bin/sh", NULL, NULL, shell, environ));
+    waitpid(child, &status, 0);
+    printf("exit %d\n", WEXITSTATUS(status));
+    volatile int shared = 1;
+    child = vfork();
+    if (child == 0) {
+        shared = 2;
+        signal(SIGUSR1, SIG_IGN); /* the child's own */
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    struct sigaction action;
+    sigaction(SIGUSR1, NULL, &action);
+    printf("shared %d, action kept %d\n", shared, action.sa_handler == SIG_DFL);
+    printf("system %d\n", WEXITSTATUS(system("exit 7")));
+    signal(SIGSEGV, SIG_IGN);
+    printf("ignored across exec: %d\n", WEXITSTATUS(system("kill -SEGV $$; exit 8")));
+    for (int i = 0; i < 12; i++) SHOW(i);
+    return 0;
+}
