@@ -126,7 +126,7 @@ static void fill(uint8_t *bytes, unsigned count) {
 static void aim(const struct test_case *c) {
     if (c->base < 0 && c->index < 0) return;
     uint64_t address = WINDOW + 2048 + below(2048), index = 0;
-    if (below(4)) address &= ~63ull;
+    if (below(4) || c->memory_bytes == 16) address &= ~63ull; /* cmpxchg16b, and SSE that wants alignment */
     if (c->vsib_width) {
         for (int at = 0; at < c->vsib_width / 8; at += c->vsib_lane / 8) {
             int64_t value = (int64_t)below(64) - 32;
@@ -158,8 +158,8 @@ static void prepare_division(const struct test_case *c, int is_byte) {
         state_in.gpr[2] = 0;
         break;
     default:
-        state_in.gpr[0] = is_byte ? below(is_signed ? 0x1000 : 0x8000) : next64();
-        state_in.gpr[2] = is_signed ? below(2) : below(0x80);
+        state_in.gpr[0] = is_byte ? below(is_signed ? 0x80 : 0x8000) : next64() >> is_signed;
+        state_in.gpr[2] = is_signed ? 0 : below(0x80);
     }
 }
 
