@@ -11,7 +11,8 @@ import { CpuState, offsetOf } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
 import { IrFunction, type IrModule, IrValue, TBAA } from "../llvm/index.ts";
 import { TABLE } from "../sem/index.ts";
-import { FLOW } from "../x86/index.ts";
+import { FLOW, type Instruction } from "../x86/index.ts";
+import { bulkElementBytes, bulkSteps } from "./bulk.ts";
 import type { CodeMap } from "./code-map.ts";
 import { Transfers } from "./exits.ts";
 import type { Block, Graph, Piece } from "./graph.ts";
@@ -163,9 +164,28 @@ export class PieceWriter implements PieceHooks {
       scanner.decode(pc);
       const instruction = scanner.instruction();
       sem.startInstruction(instruction);
+      if (block.flow === FLOW.repeat && pc === last) this.#moveInBulk(instruction);
       TABLE.get(instruction.mnemonic)!.semantic(sem, new LiftInsn(sem, instruction));
     }
     this.#endBlock(block);
+  }
+
+  /** Repeated movs and stos: a block at once, then the instruction once more. */
+  #moveInBulk(instruction: Instruction): void {
+    const elementBytes = bulkElementBytes(instruction);
+    if (elementBytes === 0) return;
+    const fn = this.#fn;
+    const sem = this.#sem;
+    for (const { condition, move } of bulkSteps(sem, instruction, elementBytes)) {
+      const [block, rest] = [fn.newLabel("bulk"), fn.newLabel("rest")];
+      const before = sem.state.slice();
+      fn.branch(condition, block, rest);
+      fn.begin(block);
+      move();
+      fn.jump(this.#edge(instruction.pc));
+      sem.state = before;
+      fn.begin(rest);
+    }
   }
 
   #endBlock(block: Block): void {
