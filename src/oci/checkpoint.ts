@@ -80,15 +80,22 @@ function dumpHome(args: RuncArguments, bundle: string, imagePath: string): numbe
 /** Runs `checkpoint`; answers the exit status. */
 export async function checkpoint(args: RuncArguments): Promise<number> {
   const id = args.operands[0] ?? "";
-  const { pid, bundle } = await containerState(args, id);
+  const { pid, bundle, status: found } = await containerState(args, id);
   if (!hasNodeMount(readBundle(bundle))) return runWrapped(args.words);
   const imagePath = resolve(args.option("image-path") ?? "checkpoint");
   refuseUnsupported(args, imagePath);
   const goesOn = args.has("leave-running");
-  await quiesce(pid, quiesceTimeoutMs());
+  // containerd pauses a container before it asks for a checkpoint and resumes it later: it must run to reach
+  // safepoints, and be found paused again unless it has ended.
+  const setPaused = (verb: "pause" | "resume"): Promise<unknown> =>
+    found === "paused"
+      ? runChecked(wrappedRuntime(), args.withVerb(verb, id), { timeoutMs: END_TIMEOUT_MS })
+      : Promise.resolve();
   let unlock = async (): Promise<void> => undefined;
   let ended = false;
+  await setPaused("resume");
   try {
+    await quiesce(pid, quiesceTimeoutMs());
     if (!goesOn) unlock = await lockNetwork(pid);
     const status = dumpHome(args, bundle, imagePath);
     if (status !== 0 || goesOn) return status;
@@ -99,6 +106,7 @@ export async function checkpoint(args: RuncArguments): Promise<number> {
     if (!ended) {
       await unlock();
       resume(pid);
+      await setPaused("pause");
     }
   }
 }
