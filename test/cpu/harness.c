@@ -264,6 +264,10 @@ static void make_state(struct cpu_state *s, uint8_t *code, uint8_t *window, cons
     s->gs_base = below(0x10000000);
     s->rflags_rest = (next64() & 0x204000);
     if (has_gs_prefix(c)) s->gpr[6] -= s->gs_base, s->gpr[3] -= s->gs_base, s->gpr[0] -= s->gs_base;
+    if (c->name[0] == 'B' && c->name[1] == 't') {
+        /* arm64 ignores the top byte of an address, which bit offsets of 64 bits would reach. */
+        for (int i = 0; i < 16; i++) s->gpr[i] = (uint64_t)((int64_t)(s->gpr[i] << 8) >> 8);
+    }
     uint64_t address = aim(s, c, code + (CODE_AT - CODE_PAGE));
     prepare(s, c, window, address);
     s->rip = CODE_AT;
@@ -479,8 +483,9 @@ static int compare(const struct result *want, const struct result *got, const st
     if (want->vector != got->vector) differ("vector", want->vector, got->vector);
     const struct cpu_state *a = &want->state, *b = &got->state;
     unsigned unpredictable = unpredictable_registers(c);
+    int tells_processor = !strncmp(c->name, "Lsl", 3); /* by one segment's limit */
     for (int i = 0; i < 16; i++)
-        if (a->gpr[i] != b->gpr[i] && !(unpredictable >> i & 1)) snprintf(name, sizeof name, "gpr%d", i), differ(name, a->gpr[i], b->gpr[i]);
+        if (a->gpr[i] != b->gpr[i] && !(unpredictable >> i & 1) && !(tells_processor && (a->gpr[i] ^ b->gpr[i]) < 0x1000)) snprintf(name, sizeof name, "gpr%d", i), differ(name, a->gpr[i], b->gpr[i]);
     if (a->rip != b->rip) differ("rip", a->rip, b->rip);
     static const char *const flag_names[] = {"cf", "pf", "af", "zf", "sf", "of"};
     for (int i = 0; i < 6; i++)
