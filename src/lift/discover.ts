@@ -20,6 +20,7 @@ import { CodeMap, type CodeSegment, MARK } from "./code-map.ts";
 import { findJumpTable } from "./jump-table.ts";
 
 const LEA = mnemonicNumber("Lea");
+const NOP = mnemonicNumber("Nop");
 /** How many instructions before an indirect jump are looked at. */
 const TRAIL_LENGTH = 48;
 /** How many instructions a doubtful root must decode to. */
@@ -268,30 +269,41 @@ function addDataWords(explorer: Explorer, elf: ElfFile): void {
 }
 
 /**
- * Code that nothing refers to: behind a known instruction that does not fall through, and behind padding. In ascending
- * order, each place explored before the next is looked at, since only then it is known whether that is a start.
+ * Code that nothing refers to: behind a known instruction that does not fall through and the padding after it, and at
+ * aligned places in what is left. In ascending order, each place explored before the next is looked at, since only then
+ * it is known whether that is a start.
  */
 function addGaps(explorer: Explorer): void {
   for (const segment of explorer.map.segments) {
-    let covered = 0;
-    for (let offset = 0; offset < segment.bytes.length; offset++) {
-      covered = Math.max(covered, offset + segment.lengths[offset]!);
-      if (offset < covered || isPadding(segment, offset)) continue;
-      const isStart = offset === covered || (offset & 15) === 0;
-      if (!isStart || !explorer.isPlausible(segment.start + offset)) continue;
-      explorer.root(segment.start + offset, MARK.entry);
-      explorer.run();
-      covered = offset + segment.lengths[offset]!;
+    let end = 0;
+    for (let offset = 0; offset < segment.bytes.length; ) {
+      const known = segment.lengths[offset]!;
+      if (known > 0) end = Math.max(end, offset + known);
+      if (offset < end) {
+        offset++;
+        continue;
+      }
+      const padding = paddingLength(segment, offset);
+      if (padding > 0) {
+        end = offset + padding;
+        continue;
+      }
+      if (explorer.isPlausible(segment.start + offset)) {
+        explorer.root(segment.start + offset, MARK.entry);
+        explorer.run();
+        continue;
+      }
+      offset = (offset & ~15) + 16;
     }
   }
 }
 
-/** int3, zero bytes and the nops that assemblers align with. */
-function isPadding(segment: CodeSegment, offset: number): boolean {
+/** Length of the filler at `offset`: int3, zero bytes, or a nop of any length; 0 if there is none. */
+function paddingLength(segment: CodeSegment, offset: number): number {
   const byte = segment.bytes[offset]!;
-  if (byte === 0xcc || byte === 0 || byte === 0x90) return true;
-  const next = segment.bytes[offset + 1];
-  return byte === 0x66 || (byte === 0x0f && next === 0x1f) || (byte === 0x2e && next === 0x0f);
+  if (byte === 0xcc || byte === 0) return 1;
+  const length = segment.scanner.decode(segment.start + offset);
+  return length > 0 && segment.scanner.mnemonic === NOP ? length : 0;
 }
 
 /** Finds the code of `elf`. */

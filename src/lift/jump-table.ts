@@ -1,7 +1,8 @@
 // Recognises the tables behind indirect jumps, from the instructions before the jump:
 //
 //   jmp [table + i*8]                                   absolute words (non-PIE), also loaded into a register first
-//   lea b, table; movslq x, [b + i*4]; add x, b; jmp x  32-bit words relative to the table (PIE)
+//   lea b, table; movslq x, [b + i*4]; add x, b; jmp x  32-bit words relative to the table (PIE); also `lea x, [x + b]`,
+//                                                       and words relative to another address than the table's
 //
 // The number of entries comes from the comparison that guards the jump; without one the table ends where an entry is
 // no plausible target. Too many entries do no harm: the translated jump falls back on the real target for all others.
@@ -39,6 +40,20 @@ interface Load {
   readonly at: number;
   readonly insn: Instruction;
   readonly entryBytes: 4 | 8;
+  /** For 4-byte entries: where in the trail the origin is added, and the register that holds it. */
+  readonly addAt: number;
+  readonly origin: number;
+}
+
+/** The two registers that an instruction adds to the first of its operands' register, or null. */
+function sumOf(insn: Instruction): [number, number] | null {
+  const [first, second] = insn.operands;
+  if (insn.mnemonic === "Add" && first?.kind === "gpr" && second?.kind === "gpr") {
+    return [first.register, second.register];
+  }
+  const memory = insn.memory;
+  if (insn.mnemonic !== "Lea" || !memory || memory.base < 0 || memory.index < 0) return null;
+  return memory.scale === 1 && memory.displacement === 0n ? [memory.base, memory.index] : null;
 }
 
 /** Finds the instruction of `trail` that reads the table; the last of the trail is the jump. */
@@ -46,25 +61,23 @@ function findLoad(trail: readonly Instruction[]): Load | null {
   const last = trail.length - 1;
   const jump = trail[last]!;
   const target = jump.operands[0]!;
-  if (target.kind === "memory") return { at: last, insn: jump, entryBytes: 8 };
+  const absolute = { entryBytes: 8, addAt: -1, origin: -1 } as const;
+  if (target.kind === "memory") return { at: last, insn: jump, ...absolute };
   if (target.kind !== "gpr") return null;
   const at = lastWrite(trail, last, target.register);
   const insn = trail[at];
   if (!insn) return null;
   if (insn.mnemonic === "Mov" && insn.operands[1]!.kind === "memory" && insn.operands[0]!.width === 64) {
-    return { at, insn, entryBytes: 8 };
+    return { at, insn, ...absolute };
   }
-  if (insn.mnemonic !== "Add" || insn.operands[1]!.kind !== "gpr") return null;
-  for (const register of [insn.operands[0]!.register, insn.operands[1]!.register]) {
-    const loadAt = lastWrite(trail, at, register);
+  const sum = sumOf(insn);
+  if (!sum) return null;
+  for (const [word, origin] of [sum, [sum[1], sum[0]] as const]) {
+    const loadAt = lastWrite(trail, at, word);
     const load = trail[loadAt];
     if (load?.mnemonic !== "Movsxd" || load.operands[1]!.kind !== "memory") continue;
-    const base = load.memory!.base;
-    const other = register === insn.operands[0]!.register ? insn.operands[1]! : insn.operands[0]!;
-    // The word is relative to the table itself: the register added must be the one that addressed it.
-    if (base === other.register && lastWrite(trail, at, base) < loadAt && base !== register) {
-      return { at: loadAt, insn: load, entryBytes: 4 };
-    }
+    if (word === origin) continue;
+    return { at: loadAt, insn: load, entryBytes: 4, addAt: at, origin };
   }
   return null;
 }
@@ -142,14 +155,17 @@ export function findJumpTable(
   const base = memory.base < 0 ? 0 : findBase(map, trail, load.at, memory.base);
   if (base < 0) return null;
   const table = base + Number(memory.displacement);
-  if (load.entryBytes === 4 && Number(memory.displacement) !== 0) return null;
+  const isOwnOrigin = load.origin === memory.base && lastWrite(trail, load.addAt, memory.base) < load.at;
+  const origin = load.entryBytes === 8 ? 0 : isOwnOrigin ? base : findBase(map, trail, load.addAt, load.origin);
+  if (origin < 0) return null;
   const bound = findBound(trail, load.at, memory.index);
   const most = bound > 0 ? Math.min(bound, MAX_ENTRIES) : MAX_UNGUARDED_ENTRIES;
   const targets: number[] = [];
   for (let i = 0; i < most; i++) {
     const at = fileOffset(elf, table + i * load.entryBytes, load.entryBytes);
     if (at < 0) break;
-    const target = load.entryBytes === 4 ? table + elf.cursor.i32(at, "jump table") : elf.cursor.word(at, "jump table");
+    const target =
+      load.entryBytes === 4 ? origin + elf.cursor.i32(at, "jump table") : elf.cursor.word(at, "jump table");
     if (!map.segmentOf(target)) break;
     if (bound === 0) {
       if (map.isInsideInstruction(target)) break;
@@ -165,6 +181,8 @@ export function findJumpTable(
     indexRegister: memory.index,
     baseRegister: memory.base,
     targets,
-    isConstant: isConstantMemory(elf, table, targets.length * load.entryBytes),
+    // What the lifter checks is the table's address: it must be the origin as well.
+    isConstant:
+      (load.entryBytes === 8 || isOwnOrigin) && isConstantMemory(elf, table, targets.length * load.entryBytes),
   };
 }
