@@ -1,4 +1,4 @@
-/* The runtime as the kernel starts it: on the command line as `runtime PROGRAM [ARGUMENT]...`, or by a guest's execve
+/* The runtime as the kernel starts it: on the command line as `runtime PROGRAM [ARGV0 [ARGUMENT]...]`, or by a guest's execve
  * with EXEC_VARIABLE as the last string of the environment (exec.c). */
 #include "runtime.h"
 
@@ -123,9 +123,9 @@ _Noreturn void hc_start(uint64_t *stack) {
     thread_of(cpu)->host_tid = (int32_t)HOST0(gettid);
 
     if (!take_exec_variable(&start, file)) {
-        if (argc < 2) fatal("usage: runtime PROGRAM [ARGUMENT]...", "");
-        start.argv++;
-        start.file = start.name = find_program(start.argv[0], start.envp, found, sizeof found);
+        if (argc < 2) fatal("usage: runtime PROGRAM [ARGV0 [ARGUMENT]...]", "");
+        start.file = start.name = find_program(start.argv[1], start.envp, found, sizeof found);
+        start.argv += argc > 2 ? 2 : 1;
     }
     if (under_qemu()) take_qemu_variables(start.envp);
     struct program program;

@@ -114,7 +114,7 @@ before(async () => {
     "-net",
     "none",
   ];
-  const append = `console=ttyAMA0 quiet panic=-1 rdinit=${NODE_MOUNT}/${RUNTIME_FILE} -- /bin/busybox sh /script`;
+  const append = `console=ttyAMA0 quiet panic=-1 rdinit=${NODE_MOUNT}/${RUNTIME_FILE} -- /bin/busybox /bin/busybox sh /script`;
   const { stdout } = spawnSync(
     "qemu-system-aarch64",
     [...options, "-no-reboot", "-kernel", kernel, "-initrd", image, "-append", append],

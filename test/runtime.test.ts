@@ -29,13 +29,17 @@ const BUSYBOX = "/usr/bin/busybox";
 const PROGRAMS = join(import.meta.dirname, "runtime");
 let runtime = "";
 let directory = "";
+const started: ChildProcess[] = [];
 
 before(async () => {
   runtime = await buildRuntime("qemu-user");
   directory = mkdtempSync(join(tmpdir(), "hcontainer-runtime-"));
   mkdirSync(join(directory, "translations"));
 });
-after(() => rmSync(directory, { recursive: true, force: true }));
+after(() => {
+  for (const child of started) child.kill("SIGKILL");
+  rmSync(directory, { recursive: true, force: true });
+});
 
 interface Outcome {
   readonly stdout: string;
@@ -72,7 +76,12 @@ function compare(
 ): Outcome {
   const input = options.input ?? "";
   const native = runOne(program, args, { PATH: "/usr/bin:/bin", LC_ALL: "C" }, input);
-  const translated = runOne(QEMU, [runtime, program, ...args], environment(options.translations === true), input);
+  const translated = runOne(
+    QEMU,
+    [runtime, program, program, ...args],
+    environment(options.translations === true),
+    input,
+  );
   assert.deepEqual(translated, native);
   return native;
 }
@@ -148,12 +157,39 @@ describe("system calls and signals", () => {
   });
 });
 
+/** A program that goes on in the runtime until it ends or the tests do. */
+class Running {
+  readonly child: ChildProcess;
+  /** Its exit code. */
+  readonly ended: Promise<number | null>;
+  output = "";
+
+  constructor(args: readonly string[], options: { translations: boolean }) {
+    const env = environment(options.translations);
+    this.child = spawn(QEMU, [runtime, args[0]!, ...args], { env, stdio: ["pipe", "pipe", "inherit"] });
+    started.push(this.child);
+    this.child.stdout!.on("data", (data: Buffer) => {
+      this.output += data.toString();
+    });
+    this.ended = new Promise((resolve) => this.child.on("close", resolve));
+  }
+
+  /** Waits until it has written something. */
+  async firstOutput(): Promise<void> {
+    while (this.output === "" && this.child.exitCode === null) await sleep(10);
+  }
+}
+
 /** What /proc tells of processes that run in the runtime: their ids, newest last. */
 function descendants(pid: number): number[] {
   const found = [pid];
   for (const parent of found) {
-    const text = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8").trim();
-    if (text) found.push(...text.split(" ").map(Number));
+    try {
+      const text = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8").trim();
+      if (text) found.push(...text.split(" ").map(Number));
+    } catch {
+      // It has ended meanwhile.
+    }
   }
   return found;
 }
@@ -205,45 +241,44 @@ async function quiesce(child: ChildProcess): Promise<RemoteState[]> {
   throw new Error("some process does not quiesce");
 }
 
-describe("quiescing", () => {
+describe("quiescing", { timeout: 300_000 }, () => {
   test("a pipeline of processes stops and goes on, and nothing is lost", async () => {
     const script =
-      "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo line $i; sleep 0.02; done | sed 's/^/a /' | while read x; do echo $x; done";
-    const child = spawn(QEMU, [runtime, BUSYBOX, "sh", "-c", script], {
-      env: environment(true),
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    let output = "";
-    child.stdout.on("data", (data: Buffer) => {
-      output += data.toString();
-    });
-    const ended = new Promise((resolve) => child.on("close", resolve));
+      "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo line $i; sleep 0.02; done | sed -u 's/^/a /' | while read x; do echo $x; done";
+    const pipeline = new Running([BUSYBOX, "sh", "-c", script], { translations: true });
+    await pipeline.firstOutput();
     for (let round = 0; round < 4; round++) {
-      await sleep(150);
-      if (child.exitCode !== null) break;
-      const states = await quiesce(child);
+      const states = await quiesce(pipeline.child);
       assert.ok(states.length >= 3, `${states.length} processes`);
       await sleep(30);
-      const before = output;
+      const before = pipeline.output;
       await sleep(150);
-      assert.equal(output, before, "a quiesced pipeline writes nothing");
+      assert.equal(pipeline.output, before, "a quiesced pipeline writes nothing");
       for (const state of states) state.write("quiesce", 0);
+      await sleep(50);
     }
-    assert.equal(await ended, 0);
-    assert.equal(output, Array.from({ length: 60 }, (_, i) => `a line ${i + 1}\n`).join(""));
+    assert.equal(await pipeline.ended, 0);
+    assert.equal(pipeline.output, Array.from({ length: 60 }, (_, i) => `a line ${i + 1}\n`).join(""));
   });
 
   test("a sleep goes on where it was", async () => {
     const start = Date.now();
-    const child = spawn(QEMU, [runtime, BUSYBOX, "sleep", "1.5"], { env: environment(false), stdio: "inherit" });
-    const ended = new Promise((resolve) => child.on("close", resolve));
+    const sleeper = new Running([BUSYBOX, "sleep", "2"], { translations: false });
+    let parkedMs = 0;
     for (let round = 0; round < 3; round++) {
-      await sleep(250);
-      for (const state of await quiesce(child)) state.write("quiesce", 0);
+      await sleep(400);
+      const asked = Date.now();
+      for (const state of await quiesce(sleeper.child)) state.write("quiesce", 0);
+      parkedMs += Date.now() - asked;
     }
-    assert.equal(await ended, 0);
+    const asked = Date.now() - start;
+    assert.equal(await sleeper.ended, 0);
     const took = Date.now() - start;
-    assert.ok(took >= 1490 && took < 2600, `${took} ms`);
+    // Had it begun anew at the last round, it would have slept for two more seconds.
+    assert.ok(
+      took >= 1990 && took < asked + 1900,
+      `${took} ms, of them ${asked} before the last round, ${parkedMs} parked`,
+    );
   });
 
   test("threads park too", async () => {
@@ -256,36 +291,30 @@ static volatile int stop; static volatile long counts[4];
 static void *count(void *at) { while (!stop) { ++*(volatile long *)at; if ((long)at & 8) usleep(100); } return 0; }
 int main(void) { pthread_t t[4]; char c;
   for (int i = 0; i < 4; i++) pthread_create(&t[i], 0, count, (void *)&counts[i]);
-  read(0, &c, 1); stop = 1;
-  for (int i = 0; i < 4; i++) { pthread_join(t[i], 0); printf("%d\\n", counts[i] > 0); } }`,
+  write(1, "started\n", 8); read(0, &c, 1); stop = 1;
+  for (int i = 0; i < 4; i++) { pthread_join(t[i], 0); printf("%d\n", counts[i] > 0); } }`,
     });
-    const child = spawn(QEMU, [runtime, output], { env: environment(false), stdio: ["pipe", "pipe", "inherit"] });
-    let text = "";
-    child.stdout.on("data", (data: Buffer) => {
-      text += data.toString();
-    });
-    const ended = new Promise((resolve) => child.on("close", resolve));
-    await sleep(300);
-    const [state] = await quiesce(child);
+    const counting = new Running([output], { translations: false });
+    await counting.firstOutput();
+    const [state] = await quiesce(counting.child);
     assert.equal(state!.read("parked", 4), 5n);
     state!.write("quiesce", 0);
-    child.stdin.end("x");
-    assert.equal(await ended, 0);
-    assert.equal(text, "1\n1\n1\n1\n");
+    await sleep(100);
+    counting.child.stdin!.end("x");
+    assert.equal(await counting.ended, 0);
+    assert.equal(counting.output, "started\n1\n1\n1\n1\n");
   });
 });
 
-describe("httpd", () => {
+describe("httpd", { timeout: 120_000 }, () => {
   test("serves pages on loopback, also across quiescing", async () => {
     const pages = mkdtempSync(join(directory, "www-"));
     const page = execFileSync(BUSYBOX, ["seq", "1", "20000"]);
     copyFileSync(BUSYBOX, join(pages, "binary"));
     execFileSync(BUSYBOX, ["sh", "-c", "seq 1 20000 > page.txt"], { cwd: pages });
     const port = 20000 + (process.pid % 20000);
-    const child = spawn(QEMU, [runtime, BUSYBOX, "httpd", "-f", "-p", `127.0.0.1:${port}`, "-h", pages], {
-      env: environment(true),
-      stdio: "inherit",
-    });
+    const args = [BUSYBOX, "httpd", "-f", "-p", `127.0.0.1:${port}`, "-h", pages];
+    const { child } = new Running(args, { translations: true });
     const fetchPage = (path: string): Promise<Buffer> =>
       new Promise((resolve, reject) => {
         const request = get({ host: "127.0.0.1", port, path, agent: false }, (response) => {
@@ -320,9 +349,8 @@ describe("httpd", () => {
 
 test("the runtime's code key is the translator's", async () => {
   const { report } = await translateFile(BUSYBOX);
-  const child = spawn(QEMU, [runtime, BUSYBOX, "sleep", "5"], { env: environment(false), stdio: "inherit" });
+  const { child } = new Running([BUSYBOX, "sleep", "60"], { translations: false });
   try {
-    await sleep(300);
     await quiesce(child);
     const state = new RemoteState(child.pid!);
     assert.equal(state.read("module_count", 4), 1n);

@@ -163,7 +163,7 @@ export async function compareTranslated(options: Options, chosen?: number): Prom
     const faulted = chosen === undefined ? cases.flatMap((_, i) => (lines[i]!.endsWith(" signals 0") ? [] : [i])) : [];
     const directoryArgument = `HCONTAINER_TRANSLATIONS=${join(directory, "translations")}`;
     const which = chosen === undefined ? ["all", ...faulted.map(String)] : [`${chosen}`];
-    const translated = await run("env", [directoryArgument, QEMU, runtime, program, ...states, ...which]);
+    const translated = await run("env", [directoryArgument, QEMU, runtime, program, program, ...states, ...which]);
     const got = translated.stdout.split("\n");
     const numbers = cases.map((_, i) => i).filter((i) => !faulted.includes(i));
     const differences = numbers.flatMap((number, i) => {
