@@ -1,5 +1,5 @@
-/* Finds the interpreter's function for the instruction at rip and computes what the function cannot know beforehand:
- * register numbers, effective address, immediates. The tables are printed from src/x86/forms.ts. The bytes are the
+/* Finds the interpreter's function for an instruction and takes it apart: register numbers, the parts of the memory operand,
+ * immediates. The tables are printed from src/x86/forms.ts. The bytes are the
  * guest's and may be anything: at most 15 are read, one after the other. */
 #include "decode.h"
 
@@ -12,6 +12,7 @@ enum encoding { LEGACY, VEX, EVEX };
 
 /** An instruction while it is decoded. */
 struct reader {
+    struct hc_instruction *out;
     struct hc_decoded *d;
     const uint8_t *bytes;
     uint32_t length;
@@ -60,26 +61,26 @@ static uint64_t sign_extend(uint64_t value, uint32_t bytes) {
 }
 
 /** Takes a legacy prefix; 0 if the byte is none. */
-static int take_prefix(struct reader *in, const struct cpu_state *state, uint8_t byte) {
+static int take_prefix(struct reader *in, uint8_t byte) {
     switch (byte) {
     case 0x66: in->has_66 = 1; return 1;
     case 0x67: in->has_67 = 1; return 1;
     case 0xf0: in->has_lock = 1; return 1;
     case 0xf2: case 0xf3: in->repeat = byte; return 1;
-    case 0x64: in->d->segment_base = state->fs_base; return 1;
-    case 0x65: in->d->segment_base = state->gs_base; return 1;
+    case 0x64: in->out->segment = HC_SEGMENT_FS; return 1;
+    case 0x65: in->out->segment = HC_SEGMENT_GS; return 1;
     case 0x26: case 0x2e: case 0x36: case 0x3e: return 1;
     default: return 0;
     }
 }
 
 /** Legacy and REX prefixes; gives the first byte behind them. */
-static uint8_t read_prefixes(struct reader *in, const struct cpu_state *state) {
+static uint8_t read_prefixes(struct reader *in) {
     uint8_t rex = 0, byte = next_byte(in);
     for (;;) {
         /* A REX prefix counts only right before the opcode. */
         if ((byte & 0xf0) == 0x40) rex = byte;
-        else if (take_prefix(in, state, byte)) rex = 0;
+        else if (take_prefix(in, byte)) rex = 0;
         else break;
         if (in->is_too_long) return 0;
         byte = next_byte(in);
@@ -138,8 +139,8 @@ static int read_evex(struct reader *in) {
 }
 
 /** Prefixes and opcode; 0 for an undefined instruction. */
-static int read_opcode(struct reader *in, const struct cpu_state *state) {
-    uint8_t byte = read_prefixes(in, state);
+static int read_opcode(struct reader *in) {
+    uint8_t byte = read_prefixes(in);
     int is_bare = !in->has_66 && !in->repeat && !in->has_lock && !in->has_rex;
     if (byte == 0xc4 || byte == 0xc5) return is_bare && read_vex(in, byte == 0xc4);
     if (byte == 0x62) return is_bare && read_evex(in);
@@ -217,60 +218,42 @@ static void take_registers(struct reader *in, const struct hc_candidate *c) {
     d->rm8 = byte_register(in, d->rm);
 }
 
-/** A memory operand's registers and displacement. */
-struct place {
-    int base; /* general register, NO_REGISTER or RIP */
-    int index;
-    uint64_t displacement;
-};
-#define NO_REGISTER (-1)
-#define RIP (-2)
-
 /** SIB byte and displacement of a memory operand; 0 if it is not allowed. */
-static int read_memory_operand(struct reader *in, const struct hc_candidate *c, struct place *place) {
+static int read_memory_operand(struct reader *in, const struct hc_candidate *c, int *is_rip_relative) {
+    struct hc_instruction *out = in->out;
     uint8_t mod = in->modrm >> 6, rm = in->modrm & 7;
     uint32_t displacement_bytes = mod == 1 ? 1 : mod == 2 ? 4 : 0;
     int is_allowed = !(c->flags & HC_FORM_VSIB) || rm == 4;
-    place->index = NO_REGISTER;
-    place->base = rm | in->b << 3;
+    out->has_address = 1;
+    out->base = (int8_t)(rm | in->b << 3);
     if (rm == 4) {
         uint8_t sib = next_byte(in);
         int index = (sib >> 3 & 7) | in->x << 3;
-        place->base = (sib & 7) | in->b << 3;
+        out->base = (int8_t)((sib & 7) | in->b << 3);
         in->d->scale = sib >> 6;
         if (c->flags & HC_FORM_VSIB) in->d->index = (uint8_t)(index | in->v_high << 4);
-        else if (index != 4) place->index = index;
+        else if (index != 4) out->index = (int8_t)index;
         if (mod == 0 && (sib & 7) == 5) {
-            place->base = NO_REGISTER;
+            out->base = HC_NO_REGISTER;
             displacement_bytes = 4;
         }
     } else if (mod == 0 && rm == 5) {
-        place->base = RIP;
+        *is_rip_relative = 1;
+        out->base = HC_NO_REGISTER;
         displacement_bytes = 4;
     }
-    place->displacement = sign_extend(next_value(in, displacement_bytes), displacement_bytes);
-    if (displacement_bytes == 1) place->displacement <<= in->broadcast ? c->scales >> 4 : c->scales & 15;
+    out->displacement = sign_extend(next_value(in, displacement_bytes), displacement_bytes);
+    if (displacement_bytes == 1) out->displacement <<= in->broadcast ? c->scales >> 4 : c->scales & 15;
+    if (out->base == 4 && (c->flags & HC_FORM_POP)) out->displacement += c->flags & HC_FORM_POP16 ? 2 : 8;
     return is_allowed;
-}
-
-static void compute_address(struct reader *in, const struct cpu_state *state, const struct hc_candidate *c, const struct place *place) {
-    struct hc_decoded *d = in->d;
-    uint64_t address = place->displacement;
-    if (place->base >= 0) address += state->gpr[place->base];
-    else if (place->base == RIP) address += d->next_rip;
-    if (place->base == 4 && (c->flags & HC_FORM_POP)) address += c->flags & HC_FORM_POP16 ? 2 : 8;
-    if (place->index >= 0) address += state->gpr[place->index] << d->scale;
-    if (in->has_67) address = (uint32_t)address;
-    d->linear = address;
-    d->address = address + d->segment_base;
 }
 
 static void read_immediates(struct reader *in, const struct hc_candidate *c) {
     struct hc_decoded *d = in->d;
     uint32_t first = c->immediates & 15, second = c->immediates >> 4;
     if (c->flags & HC_FORM_MOFFS) {
-        d->linear = next_value(in, in->has_67 ? 4 : 8);
-        d->address = d->linear + d->segment_base;
+        in->out->has_address = 1;
+        in->out->displacement = next_value(in, in->has_67 ? 4 : 8);
         return;
     }
     d->immediate = sign_extend(next_value(in, first), first);
@@ -299,25 +282,30 @@ static uint32_t variant_of(const struct reader *in, const struct hc_candidate *c
     }
 }
 
-int hc_decode(const struct cpu_state *state, struct hc_decoded *d) {
-    *d = (struct hc_decoded){0};
-    struct reader in = {.d = d, .bytes = (const uint8_t *)state->rip};
-    const struct hc_candidate *c = read_opcode(&in, state) && !in.is_too_long ? find_candidate(&in) : 0;
-    if (!c) return in.is_too_long ? VECTOR_GP : VECTOR_UD;
-    int is_well = is_well_formed(&in, c);
-    take_registers(&in, c);
-    int is_memory = c->flags & HC_FORM_IS_MEMORY;
-    struct place place;
-    if (is_memory && !read_memory_operand(&in, c, &place)) is_well = 0;
-    if (!are_distinct(&in, c)) is_well = 0;
-    read_immediates(&in, c);
-    if (in.is_too_long) return VECTOR_GP;
+/** What the instruction at `rip` is, as far as it does not depend on registers; gives HC_DECODED or a vector. */
+static int decode(struct reader *in, uint64_t rip) {
+    const struct hc_candidate *c = read_opcode(in) && !in->is_too_long ? find_candidate(in) : 0;
+    if (!c) return in->is_too_long ? VECTOR_GP : VECTOR_UD;
+    struct hc_decoded *d = in->d;
+    int is_well = is_well_formed(in, c);
+    take_registers(in, c);
+    int is_memory = c->flags & HC_FORM_IS_MEMORY, is_rip_relative = 0;
+    if (is_memory && !read_memory_operand(in, c, &is_rip_relative)) is_well = 0;
+    if (!are_distinct(in, c)) is_well = 0;
+    read_immediates(in, c);
+    if (in->is_too_long) return VECTOR_GP;
     if (!is_well) return VECTOR_UD;
-    d->length = (uint8_t)in.length;
-    d->next_rip = state->rip + in.length;
-    d->address32 = in.has_67;
-    if (is_memory) compute_address(&in, state, c, &place);
-    else if (in.broadcast && (c->flags & HC_FORM_ROUNDS)) d->rounding = (uint8_t)(1 + in.l);
-    d->op = (uint16_t)(c->first + variant_of(&in, c));
+    d->length = (uint8_t)in->length;
+    d->next_rip = rip + in->length;
+    d->address32 = in->has_67;
+    if (is_rip_relative) in->out->displacement += d->next_rip;
+    if (!is_memory && in->broadcast && (c->flags & HC_FORM_ROUNDS)) d->rounding = (uint8_t)(1 + in->l);
+    d->op = (uint16_t)(c->first + variant_of(in, c));
     return hc_ops[d->op] ? HC_DECODED : VECTOR_UD;
+}
+
+int hc_decode(uint64_t rip, struct hc_instruction *instruction) {
+    *instruction = (struct hc_instruction){.base = HC_NO_REGISTER, .index = HC_NO_REGISTER};
+    struct reader in = {.out = instruction, .d = &instruction->decoded, .bytes = (const uint8_t *)rip};
+    return decode(&in, rip);
 }

@@ -1,5 +1,5 @@
 /* The loop that every guest thread lives in: deliver what is pending, then go on at the guest's pc by translated code if
- * its module has an entry there, else by interpreting one instruction. */
+ * its module has an entry there, else by interpreting up to where control goes elsewhere. */
 #include "runtime.h"
 
 /** Empties the lookup cache. Runs in signal handlers too: only the key of a slot changes (see hc_lookup). */
@@ -12,6 +12,7 @@ void lookup_clear(struct cpu_state *cpu) {
 void cpu_prepare(struct cpu_state *cpu) {
     cpu->exit_fn = (uint64_t)hc_exit_stub;
     cpu->dispatch_fn = (uint64_t)hc_dispatch_stub;
+    cpu->decode_cache = (uint64_t)cpu + DECODE_CACHE_OFFSET;
     private_of(cpu)->host_mxcsr = ~0u;
     private_of(cpu)->executing = EXECUTING_RUNTIME;
     lookup_clear(cpu);
@@ -140,14 +141,14 @@ _Noreturn void hc_run(struct cpu_state *cpu) {
         mirror_mxcsr(cpu);
         priv->executing = code ? EXECUTING_TRANSLATION : EXECUTING_INTERPRETER;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        uint32_t reason = code ? hc_enter(cpu, code) : hc_interpret_guarded(cpu);
+        uint32_t reason = code ? hc_enter(cpu, code) : hc_interpret_guarded(cpu, 0);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         priv->executing = EXECUTING_RUNTIME;
         if (reason == EXIT_INTERPRET) {
             /* Translated code asks for one instruction that it has no code for. */
             priv->executing = EXECUTING_INTERPRETER;
             __atomic_signal_fence(__ATOMIC_SEQ_CST);
-            reason = hc_interpret_guarded(cpu);
+            reason = hc_interpret_guarded(cpu, 1);
             priv->executing = EXECUTING_RUNTIME;
         }
         switch (reason) {

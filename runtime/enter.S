@@ -129,13 +129,16 @@ function hc_dispatch_stub
     mov w0, #EXIT_DISPATCH
     b hc_leave
 
-/* uint32_t hc_interpret_guarded(struct cpu_state *cpu): the interpreter, which a fault may leave by hc_leave. */
+/* uint32_t hc_interpret_guarded(struct cpu_state *cpu, int only_one): the interpreter, which a fault may leave by hc_leave. */
 function hc_interpret_guarded
     save_callee_saved
     mov x20, x0
     mov x9, sp
     str x9, [x20, #CPU_STATE_HOST_SP]
-    bl hc_interpret_one
+    cbnz w1, 1f
+    bl hc_interpret_block
+    b hc_leave
+1:  bl hc_interpret_one
     b hc_leave
 
 /* int64_t hc_guest_call(cpu, number, const uint64_t args[6]): a system call of the guest. When a signal is recorded before it

@@ -22,17 +22,79 @@ static void execute_rounded(struct cpu_state *state, const struct hc_decoded *d)
     hc_helper_mxcsr(state, 0);
 }
 
-uint32_t hc_interpret_one(struct cpu_state *state) {
-    struct hc_decoded d;
-    state->exit_reason = EXIT_DISPATCH;
-    int vector = hc_decode(state, &d);
+#define PAGE_BYTES 4096u
+#define CACHED_BYTES 16u /* read at once to compare an instruction's bytes */
+#define CACHE_ENTRIES (DECODE_CACHE_BYTES / sizeof(struct hc_instruction))
+/** Instructions that are executed before the dispatcher looks for signals again. */
+#define BLOCK_INSTRUCTIONS 64
+
+_Static_assert((CACHE_ENTRIES & (CACHE_ENTRIES - 1)) == 0, "entries of the decode cache are found by a mask");
+
+/** Whether `entry` is the instruction at `rip` as its bytes are now; those 16 bytes lie in one page. */
+static inline int is_cached(const struct hc_instruction *entry, uint64_t rip) {
+    if (entry->key != rip + 1) return 0;
+    const uint64_t *now = (const uint64_t *)rip;
+    uint64_t low, high;
+    __builtin_memcpy(&low, now, 8);
+    __builtin_memcpy(&high, now + 1, 8);
+    return (((low & entry->byte_mask[0]) ^ entry->bytes[0]) | ((high & entry->byte_mask[1]) ^ entry->bytes[1])) == 0;
+}
+
+/** Enters a decoded instruction into the cache. */
+static void note_bytes(struct hc_instruction *entry, uint64_t rip) {
+    uint32_t bits = 8u * entry->decoded.length;
+    entry->byte_mask[0] = bits >= 64 ? ~0ull : (1ull << bits) - 1;
+    entry->byte_mask[1] = bits <= 64 ? 0 : (1ull << (bits - 64)) - 1;
+    __builtin_memcpy(entry->bytes, (const void *)rip, CACHED_BYTES);
+    entry->bytes[0] &= entry->byte_mask[0];
+    entry->bytes[1] &= entry->byte_mask[1];
+    entry->key = rip + 1;
+}
+
+/** The instruction at rip: from the cache, or decoded into the cache or, if it cannot be there, into *own. Null after a trap. */
+static inline struct hc_instruction *fetch(struct cpu_state *state, struct hc_instruction *own) {
+    uint64_t rip = state->rip;
+    struct hc_instruction *entry = own;
+    int is_cachable = state->decode_cache && rip % PAGE_BYTES <= PAGE_BYTES - CACHED_BYTES;
+    if (is_cachable) {
+        entry = (struct hc_instruction *)state->decode_cache + ((rip ^ rip >> 8) & (CACHE_ENTRIES - 1));
+        if (is_cached(entry, rip)) return entry;
+    }
+    int vector = hc_decode(rip, entry);
     if (vector != HC_DECODED) {
         state->exit_reason = EXIT_TRAP;
         state->exit_detail = (uint32_t)vector;
-    } else if (d.rounding) {
-        execute_rounded(state, &d);
-    } else {
-        hc_ops[d.op](state, &d);
+        return 0;
+    }
+    if (is_cachable) note_bytes(entry, rip);
+    return entry;
+}
+
+/** Executes the instruction at rip; gives the address behind it, or 0 if there is none. */
+static inline uint64_t execute(struct cpu_state *state, struct hc_instruction *own) {
+    struct hc_instruction *instruction = fetch(state, own);
+    if (!instruction) return 0;
+    hc_locate(state, instruction);
+    const struct hc_decoded *d = &instruction->decoded;
+    uint64_t next = d->next_rip;
+    if (d->rounding) execute_rounded(state, d);
+    else hc_ops[d->op](state, d);
+    return next;
+}
+
+uint32_t hc_interpret_one(struct cpu_state *state) {
+    struct hc_instruction own;
+    state->exit_reason = EXIT_DISPATCH;
+    execute(state, &own);
+    return state->exit_reason;
+}
+
+uint32_t hc_interpret_block(struct cpu_state *state) {
+    struct hc_instruction own;
+    state->exit_reason = EXIT_DISPATCH;
+    for (int left = BLOCK_INSTRUCTIONS; left > 0; left--) {
+        uint64_t next = execute(state, &own);
+        if (state->exit_reason != EXIT_DISPATCH || state->rip != next) break;
     }
     return state->exit_reason;
 }

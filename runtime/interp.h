@@ -8,3 +8,6 @@
  * a memory access leaves the state as before the instruction, too. The host's floating-point modes must be those of mxcsr.
  */
 uint32_t hc_interpret_one(struct cpu_state *state);
+
+/** The same for instructions up to the first that goes elsewhere than to the next one, or some number of them. */
+uint32_t hc_interpret_block(struct cpu_state *state);

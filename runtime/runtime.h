@@ -121,7 +121,7 @@ static inline int64_t host_call(long number, uint64_t a, uint64_t b, uint64_t c,
 
 /* enter.S */
 uint32_t hc_enter(struct cpu_state *cpu, uint64_t code);
-uint32_t hc_interpret_guarded(struct cpu_state *cpu);
+uint32_t hc_interpret_guarded(struct cpu_state *cpu, int only_one);
 void hc_exit_stub(void);
 void hc_dispatch_stub(void);
 int64_t hc_guest_call(struct cpu_state *cpu, uint64_t number, const uint64_t *args);

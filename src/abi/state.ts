@@ -76,6 +76,7 @@ export const CpuState: Struct = defineStruct("cpu_state", [
     "host address that translated code jumps to with rip stored, to go on at rip without leaving if it can",
   ],
   ["helper_result", "u64", "what a helper gives back to the semantic that called it; means nothing in between"],
+  ["decode_cache", "u64", "host address of DECODE_CACHE_BYTES for the interpreter's decoded instructions, 0 = none"],
   ["k", "u64", "AVX-512 mask registers", { count: 8, at: 0x140 }],
   ["fcw", "u16", "x87 control word"],
   ["fsw", "u16", "x87 status word, top of stack included"],
@@ -105,9 +106,12 @@ export const LOOKUP_OFFSET = 0x1000;
 export const THREAD_PRIVATE_OFFSET = 0x11000;
 export const THREAD_HOME_BLOB_OFFSET = 0x13000;
 export const THREAD_HOME_BLOB_BYTES = 0x4000;
-/** From here to the end of the area: the signal stack, then the host stack, growing down from the end. */
 export const THREAD_SIGNAL_STACK_OFFSET = 0x18000;
 export const THREAD_SIGNAL_STACK_BYTES = 0x10000;
+/** Instructions that the interpreter has decoded; zeros are an empty cache. */
+export const DECODE_CACHE_OFFSET = 0x28000;
+export const DECODE_CACHE_BYTES = 0x8000;
+/** Behind it the host stack grows down from the end of the area. */
 
 /** What a thread has beside registers. Starts at THREAD_PRIVATE_OFFSET of its area. */
 export const ThreadState: Struct = defineStruct("thread_state", [

@@ -232,6 +232,8 @@ const HOST_FIELDS: ReadonlySet<string> = new Set([
   "exit_fn",
   "host_sp",
   "dispatch_fn",
+  "helper_result",
+  "decode_cache",
   "flag_pad",
   "x87_pad",
 ]);

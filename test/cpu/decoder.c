@@ -39,8 +39,10 @@ int main(void) {
         memcpy(at, record + 1, record[0]);
         state.rip = (uint64_t)at;
         if (sigsetjmp(escape, 1) == 0) {
-            struct hc_decoded d;
-            int vector = hc_decode(&state, &d);
+            struct hc_instruction instruction;
+            int vector = hc_decode(state.rip, &instruction);
+            hc_locate(&state, &instruction);
+            struct hc_decoded d = instruction.decoded;
             answer = (struct answer){vector, d.op, d.length, d.address, d.linear, d.immediate, d.second_immediate};
         }
         fwrite(&answer, sizeof answer, 1, stdout);
