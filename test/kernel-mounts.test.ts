@@ -16,6 +16,7 @@ const HOME: readonly Row[] = [
   [227, 420, 115, "/proc/acpi", 5],
   [451, 428, 36, "/sys/fs/cgroup/pids", 12],
   [428, 426, 113, "/sys/fs/cgroup", 5],
+  [488, 418, 254 << 20, "/etc/hosts", 0],
   [426, 418, 112, "/sys", 2],
   [422, 418, 110, "/dev", 5],
   [420, 418, 109, "/proc", 1],
@@ -59,7 +60,7 @@ test("control groups and masks over missing files leave; the rest stays", () => 
   const abroad = applyInMemory(home, changes);
   const left = decodeRecords(MountEntrySchema, NAME, abroad.files.get(NAME)!);
   const paths = left.map((mount) => Buffer.from(mount.mountpoint).toString());
-  assert.deepEqual(paths, ["/proc/timer_list", "/sys", "/dev", "/proc", "/"]);
+  assert.deepEqual(paths, ["/proc/timer_list", "/sys", "/dev", "/proc", "/"].toSpliced(1, 0, "/etc/hosts"));
   assert.deepEqual([...abroad.files.keys()].sort(), [NAME, "tmpfs-dev-110.tar.gz.img"]);
   assert.ok(kept.has("tmpfs-dev-113.tar.gz.img") && kept.has("tmpfs-dev-115.tar.gz.img"));
 });
@@ -70,6 +71,7 @@ test("after a stay under a kernel with other numbers everything is where it was"
   // The same mounts as another kernel numbers them; 427 and 113 are taken there by something else.
   const abroad = imagesOf(
     [
+      [60, 50, 254 << 20, "/etc/hosts", 0],
       [427, 50, 113, "/sys", 2],
       [51, 50, 36, "/dev", 5],
       [428, 50, 115, "/proc", 1],
@@ -79,4 +81,10 @@ test("after a stay under a kernel with other numbers everything is where it was"
   );
   const back = applyInMemory(abroad, replaceMounts(abroad, new Map(), kept));
   assert.deepEqual(describe(back), describe(home));
+  const devices = decodeRecords(MountEntrySchema, NAME, back.files.get(NAME)!).map((mount) => mount.rootDev);
+  // Only what is on a disk at home may have a disk's number.
+  assert.deepEqual(
+    devices.filter((device) => device >= 1 << 20),
+    [254 << 20],
+  );
 });

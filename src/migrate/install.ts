@@ -42,20 +42,24 @@ async function pack(): Promise<string> {
   });
 }
 
-/** Brings package and runtime to a node, under the directory that holds `nodeDirectory`; answers whether it had to. */
+/**
+ * Brings package and runtime to a node, under the directory that holds `nodeDirectory`; answers whether it had to. The
+ * node's directory is a link to one of its version, and old versions stay: containers that run have their files mapped.
+ */
 export async function installNode(shell: NodeShell, nodeDirectory: string, runtimePath: string): Promise<boolean> {
   const directory = dirname(nodeDirectory);
   const archive = await pack();
   const version = sha256([await sha256OfFile(archive), await sha256OfFile(runtimePath)].join("\n"));
   const there = await shell.run("cat", [join(directory, "installed")]);
   if (there.stdout.trim() === version) return false;
-  const script = 'mkdir -p "$1" "$2/translations" && tar -C "$1" -x -f -';
+  const own = join(directory, "versions", version.slice(0, 16));
   await runPipeline([
     { command: "cat", args: [archive] },
-    shell.commandLine("sh", ["-c", script, "sh", directory, nodeDirectory]),
+    shell.commandLine("sh", ["-c", 'mkdir -p "$1" "$2/translations" && tar -C "$1" -x -f -', "sh", directory, own]),
   ]);
-  await shell.putFile(runtimePath, join(nodeDirectory, RUNTIME_FILE));
-  await shell.runChecked("chmod", ["755", join(nodeDirectory, RUNTIME_FILE)]);
+  await shell.putFile(runtimePath, join(own, RUNTIME_FILE));
+  const link = 'chmod 755 "$1/$3" && ln -sfn "$1" "$2.new" && mv -T "$2.new" "$2"';
+  await shell.runChecked("sh", ["-c", link, "sh", own, nodeDirectory, RUNTIME_FILE]);
   await shell.writeFile(join(directory, "installed"), `${version}\n`);
   return true;
 }

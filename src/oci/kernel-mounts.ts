@@ -11,6 +11,8 @@ export type Kept = ReadonlyMap<string, Uint8Array>;
 /** Names of the files in which mounts are kept. */
 const MOUNTS = "mountpoints.img";
 const PLACES = "places.json";
+/** Device numbers as CRIU writes them: the major number above this many minor ones. */
+const MINORS = 1 << 20;
 const CONTROL_GROUPS = "/sys/fs/cgroup";
 
 /** By number as it was at home: path of a mount that stayed. */
@@ -97,7 +99,9 @@ export function replaceMounts(source: ImageSource, changes: Changes, kept: Kept)
   const here = decodeRecords(MountEntrySchema, name, contentOf(source, changes, name));
   const byPath = new Map(here.map((mount) => [pathOf(mount), mount]));
   let nextId = here.reduce((max, mount) => Math.max(max, mount.mntId), 0) + 1;
-  let nextDevice = here.reduce((max, mount) => Math.max(max, mount.rootDev), 0) + 1;
+  // File systems without a disk have numbers below MINORS; CRIU looks for a disk behind the others.
+  const diskless = here.map((mount) => mount.rootDev).filter((device) => device < MINORS);
+  let nextDevice = Math.max(0, ...diskless) + 1;
   const mounts = decodeRecords(MountEntrySchema, name, away);
   const ids = new Map(mounts.map((mount) => [mount.mntId, nextId++]));
   const devices = new Map<number, number>();

@@ -1,7 +1,7 @@
 // This node as the OCI runtime sees it: where runtime and translations lie, the wrapped runtime, and time limits. Set by
 // the environment of the engine; the defaults are those of an installed package.
 
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { RUNTIME_FILE } from "../abi/index.ts";
 import { HostError } from "../base/index.ts";
@@ -18,7 +18,8 @@ export function nodeDirectory(): string {
   const directory = process.env["HCONTAINER_NODE_DIRECTORY"] || join(packageRoot, "node");
   if (!existsSync(join(directory, RUNTIME_FILE)))
     throw new HostError("runtime-missing", `this node has no runtime for translated programs at ${directory}`);
-  return directory;
+  // The directory itself, not the link to it, which another version may take over while containers run.
+  return realpathSync(directory);
 }
 
 /** How long threads may take to reach a safepoint. */
