@@ -59,6 +59,40 @@ export function threadCount(pid: number): number {
   }
 }
 
+/** Whether a signal is waiting to be taken by a process or by one of its threads. */
+export function hasPending(pid: number, signal: number): boolean {
+  const bit = 1n << BigInt(signal - 1);
+  try {
+    return readdirSync(`/proc/${pid}/task`).some((task) => {
+      const status = readFileSync(`/proc/${pid}/task/${task}/status`, "latin1");
+      return [...status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)].some(
+        (m) => (BigInt(`0x${m[1]}`) & bit) !== 0n,
+      );
+    });
+  } catch {
+    return false;
+  }
+}
+
+/** Connections that peers have made and listening sockets of the process's network have not accepted yet. */
+export function unacceptedConnections(pid: number): number {
+  const LISTEN = "0A";
+  let count = 0;
+  for (const table of ["tcp", "tcp6"]) {
+    let text: string;
+    try {
+      text = readFileSync(`/proc/${pid}/net/${table}`, "latin1");
+    } catch {
+      continue;
+    }
+    for (const line of text.split("\n").slice(1)) {
+      const fields = line.trim().split(/\s+/);
+      if (fields[3] === LISTEN) count += Number.parseInt(fields[4]?.split(":")[1] ?? "0", 16);
+    }
+  }
+  return count;
+}
+
 /** Name and executable of a process, for messages. */
 export function describeProcess(pid: number): string {
   try {

@@ -3,10 +3,11 @@
 
 import { QUIESCE_SIGNAL } from "../abi/index.ts";
 import { HostError } from "../base/index.ts";
-import { clearQuiesce, describeProcess, processesOf, readParkState, threadCount } from "./processes.ts";
+import { clearQuiesce, describeProcess, hasPending, processesOf, readParkState, threadCount } from "./processes.ts";
 
 const RESEND_MS = 100;
 const POLL_MS = 2;
+const RESUME_TIMEOUT_MS = 5_000;
 
 /** Why a process is not parked yet; undefined when it is. */
 function obstacle(pid: number): string | undefined {
@@ -27,9 +28,19 @@ function sendSignal(pid: number): void {
   }
 }
 
-/** Lets the container's processes go on. */
-export function resume(initPid: number): void {
-  for (const pid of processesOf(initPid)) clearQuiesce(pid);
+/**
+ * Lets the container's processes go on. A request that a process has not taken yet would park it later: those are waited
+ * for, as far as the container runs at all.
+ */
+export async function resume(initPid: number): Promise<void> {
+  const deadline = performance.now() + RESUME_TIMEOUT_MS;
+  for (;;) {
+    const pids = processesOf(initPid);
+    const late = pids.filter((pid) => hasPending(pid, QUIESCE_SIGNAL));
+    for (const pid of pids) clearQuiesce(pid);
+    if (late.length === 0 || performance.now() > deadline) return;
+    await new Promise((done) => setTimeout(done, POLL_MS));
+  }
 }
 
 /** Parks all threads of the container and answers its processes; throws, with everything running again, if it cannot. */
@@ -58,7 +69,7 @@ export async function quiesce(initPid: number, timeoutMs: number): Promise<numbe
     if (waiting.length === 0 && pids.length > 0 && now === before) return pids;
     before = waiting.length === 0 ? now : "";
     if (performance.now() > deadline) {
-      resume(initPid);
+      await resume(initPid);
       throw new HostError(
         "quiesce-timeout",
         `the container's threads did not reach a safepoint in ${timeoutMs} ms`,
