@@ -1,14 +1,14 @@
 // Repeated movs and stos by the block: C libraries copy and fill large areas with them, and one element a visit would make
-// that a hundred times slower than the CPU. A visit moves the largest block that is left; the rest goes by the
-// element, as the semantic says. Only upwards, and a copy only where no byte of the block is written before it is read.
+// that a hundred times slower than the CPU. A visit moves the largest block that is left; the rest goes as the semantic
+// says. Only upwards, and a copy only between blocks that do not overlap: so it may fault half-way and be done again.
 
 import type { IrValue } from "../llvm/index.ts";
 import type { Instruction } from "../x86/index.ts";
 import type { LiftSem } from "./sem.ts";
 
 const [RAX, RCX, RSI, RDI] = [0, 1, 6, 7];
-/** Bytes that a visit may move at once, largest first. */
-const BLOCKS = [64, 8];
+/** Bytes that a visit may move at once. */
+const BLOCKS = [64];
 
 const ELEMENT_BYTES: Readonly<Record<string, number>> = { b: 1, w: 2, d: 4, q: 8 };
 
@@ -35,7 +35,11 @@ export function* bulkSteps(sem: LiftSem, insn: Instruction, elementBytes: number
     const elements = bytes / elementBytes;
     const [count, source, target] = [sem.gpr(RCX, 64), sem.gpr(RSI, 64), sem.gpr(RDI, 64)];
     let condition = sem.and(upward, sem.ule(sem.int(64, elements), count));
-    if (isCopy) condition = sem.and(condition, sem.ule(sem.int(64, bytes), sem.sub(target, source)));
+    if (isCopy) {
+      // bytes <= target - source <= 2^64 - bytes, by one comparison.
+      const beyond = sem.sub(sem.sub(target, source), sem.int(64, bytes));
+      condition = sem.and(condition, sem.ule(beyond, sem.int(64, -2 * bytes)));
+    }
     yield {
       condition,
       move: () => {
