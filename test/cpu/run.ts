@@ -111,35 +111,55 @@ async function buildHarness(target: Options["target"], directory: string): Promi
   return output;
 }
 
+/** Cases that failed once (cases.txt), as far as this processor has them. */
+function keptCases(lacks: Set<string>): string[] {
+  const path = join(here, "cases.txt");
+  const lines = existsSync(path) ? readFileSync(path, "utf8").split("\n") : [];
+  return lines.filter((line) => {
+    const hex = /^[0-9a-f]+/.exec(line)?.[0];
+    const facts = hex && factsOf(Array.from(Buffer.from(hex, "hex")));
+    if (!facts) return false;
+    for (const name of facts.missing) lacks.add(name);
+    return facts.missing.length === 0;
+  });
+}
+
+/** The lines of the cases that a report names, to be kept in cases.txt. */
+function failedCases(report: string, lines: readonly string[]): string {
+  const numbers = new Set(Array.from(report.matchAll(/ case (\d+) round /g), (match) => Number(match[1])));
+  return [...numbers].map((number) => `for cases.txt: ${lines[number]}\n`).join("");
+}
+
 /** The harness ends with 0 or 1; anything else is its own failure. */
-function verdict(result: RunResult, lacks: ReadonlySet<string>): { agreed: boolean; report: string } {
+function verdict(
+  result: RunResult,
+  lines: readonly string[],
+  lacks: ReadonlySet<string>,
+): { agreed: boolean; report: string } {
   const end = result.status > 1 ? `the harness ended with status ${result.status}\n` : "";
   const untested = lacks.size > 0 ? `not tested, as this processor lacks them: ${[...lacks].sort().join(" ")}\n` : "";
-  return { agreed: result.status === 0, report: result.stdout + result.stderr + untested + end };
+  return {
+    agreed: result.status === 0,
+    report: result.stdout + result.stderr + failedCases(result.stdout, lines) + untested + end,
+  };
 }
 
 /** Runs the comparison; gives the harness's report and whether all agreed. */
 export async function compareWithCpu(options: Options): Promise<{ agreed: boolean; report: string }> {
   const directory = mkdtempSync(join(tmpdir(), "hcontainer-cpu-"));
   try {
-    const kept = join(here, "cases.txt");
-    const keptLines =
-      options.mnemonics || !existsSync(kept)
-        ? []
-        : readFileSync(kept, "utf8")
-            .split("\n")
-            .filter((line) => /^[0-9a-f]/.test(line));
     const cases = join(directory, "cases");
     const lacks = new Set<string>();
-    writeFileSync(cases, `${[...keptLines, ...makeCases(options, lacks)].join("\n")}\n`);
+    const lines = [...(options.mnemonics ? [] : keptCases(lacks)), ...makeCases(options, lacks)];
+    writeFileSync(cases, `${lines.join("\n")}\n`);
     const native = await buildHarness("x86_64", directory);
     const args = [cases, String(options.seed), String(options.count)];
     if (options.target === "x86_64") {
-      return verdict(await run(native, args), lacks);
+      return verdict(await run(native, args), lines, lacks);
     }
     const foreign = await buildHarness("aarch64", directory);
     const script = `"$1" "$3" "$4" "$5" --record | qemu-aarch64 "$2" "$3" "$4" "$5" --replay`;
-    return verdict(await run("sh", ["-c", script, "sh", native, foreign, ...args]), lacks);
+    return verdict(await run("sh", ["-c", script, "sh", native, foreign, ...args]), lines, lacks);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
