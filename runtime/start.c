@@ -113,7 +113,6 @@ _Noreturn void hc_start(uint64_t *stack) {
     uint64_t base = base_address();
     map_area(base + PROC_AREA_OFFSET, PROC_AREA_BYTES);
     struct proc_state *proc = PROC;
-    proc->magic = PROC_MAGIC;
     proc->abi_version = ABI_VERSION;
     proc->translation_next = base + TRANSLATION_OFFSET;
     proc->threads = 1;
@@ -138,5 +137,6 @@ _Noreturn void hc_start(uint64_t *stack) {
     proc->quiesce = (uint32_t)start.quiesce;
     cpu->pending = proc->quiesce;
     take_signals(cpu, &start);
+    proc->magic = PROC_MAGIC; /* from here on a request to quiesce is understood */
     hc_run_on(cpu, (uint64_t)cpu + THREAD_AREA_BYTES);
 }
