@@ -54,16 +54,22 @@ export class IrOps extends IrLaneOps {
   }
 
   fpToInt(a: IrValue, to: number, rounding: IrRounding, signed: boolean): IrValue {
-    const from = this.fpRound(a, rounding);
+    // The conversion cuts towards zero by itself. rint, unlike nearbyint, notes an inexact result, as x86 does.
+    const laneBits = a.width as 32 | 64;
+    const whole =
+      rounding === "zero"
+        ? a
+        : rounding === "current"
+          ? this.#constrained("rint", laneBits, a.width, [a])
+          : this.fpRound(a, rounding);
     const type = floatType(a.width, a.width);
-    const x = this.fn.text(from, type);
-    const [low, high] = signed ? [-(2 ** (to - 1)), 2 ** (to - 1)] : [0, 2 ** to];
-    // Comparisons with NaN are false, so NaN counts as out of range.
-    const above = this.fn.emit(`fcmp oge ${type} ${x}, ${floatText(low)}`);
-    const below = this.fn.emit(`fcmp olt ${type} ${x}, ${floatText(high)}`);
-    const inside = this.fn.emit(`and i1 ${above}, ${below}`);
+    const x = this.fn.text(whole, type);
     const name = `llvm.fpto${signed ? "si" : "ui"}.sat.i${to}.${mangle(type)}`;
     const converted = this.fn.intrinsic(name, `i${to}`, [`${type} ${x}`]);
+    // Saturation gives the indefinite integer on one side of the range already; NaN compares false.
+    const inside = this.fn.emit(
+      signed ? `fcmp olt ${type} ${x}, ${floatText(2 ** (to - 1))}` : `fcmp ogt ${type} ${x}, ${floatText(-1)}`,
+    );
     const indefinite = signed ? 1n << BigInt(to - 1) : (1n << BigInt(to)) - 1n;
     return this.fn.value(to, `i${to}`, `select i1 ${inside}, i${to} ${converted}, i${to} ${indefinite}`);
   }
