@@ -3,7 +3,7 @@
 // resumes it. Each step is in the journal before it begins.
 
 import { HostError, InputError } from "../base/index.ts";
-import { type Json, jsonAt, runPipeline, textAt } from "../host/index.ts";
+import { drainConnections, holdConnections, type Json, jsonAt, runPipeline, textAt } from "../host/index.ts";
 import { findProblems } from "./check.ts";
 import { type Container, checkpointDirectory, inspectContainer, logFile, twinRequest } from "./container.ts";
 import { Journal } from "./journal.ts";
@@ -149,6 +149,24 @@ async function checkSpace(source: MigrationNode, target: MigrationNode, containe
     );
 }
 
+/** Brings the container's connections into a state that can be dumped: no new ones, then none that only the kernel has. */
+async function standStill(source: MigrationNode, container: Container): Promise<() => Promise<void>> {
+  const admit = await holdConnections(source.shell, container.initPid);
+  const release = async (): Promise<void> => {
+    await source.docker.request("POST", `/containers/${container.id}/unpause`);
+    await admit();
+  };
+  try {
+    // The engine pauses a container for a checkpoint anyhow; paused a moment earlier, it closes nothing meanwhile.
+    await source.docker.call("POST", `/containers/${container.id}/pause`);
+    await drainConnections(source.shell, container.initPid);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  return release;
+}
+
 async function freeze(source: MigrationNode, container: Container, name: string, timeoutMs: number): Promise<void> {
   try {
     await source.docker.call("POST", `/containers/${container.id}/checkpoints`, {
@@ -245,7 +263,17 @@ async function switchOver(
 ): Promise<{ downtimeMs: number; checkpointBytes: number }> {
   const { checkpoint } = migration.attempt;
   const start = performance.now();
-  await migration.run("freeze", () => freeze(source, container, checkpoint, options.freezeTimeoutMs ?? 180_000));
+  await migration.run("freeze", async () => {
+    // A foreign node's OCI runtime does it itself, where it knows best when.
+    const isHome = source.architecture === container.home;
+    const release = isHome ? await standStill(source, container) : undefined;
+    try {
+      await freeze(source, container, checkpoint, options.freezeTimeoutMs ?? 180_000);
+    } catch (error) {
+      await release?.();
+      throw error;
+    }
+  });
   const from = checkpointDirectory(source, container.id, checkpoint);
   await migration.run("sync", async () => {
     const now = await snapshot(source, container.upperDirectory, NOT_COPIED);

@@ -2,7 +2,7 @@
 // died (from its journal), so every action asks first what is there and may be repeated.
 
 import { HostError } from "../base/index.ts";
-import { type Json, jsonAt, objectAt, textAt } from "../host/index.ts";
+import { admitConnections, type Json, jsonAt, objectAt, textAt } from "../host/index.ts";
 import { checkpointDirectory } from "./container.ts";
 import type { MigrationNode } from "./node.ts";
 
@@ -23,14 +23,18 @@ export interface Attempt {
 const RESTORE_TIMEOUT_MS = 300_000;
 const CLEAN_TIMEOUT_MS = 30_000;
 
-async function isRunning(node: MigrationNode, id: string): Promise<boolean> {
+async function stateOf(
+  node: MigrationNode,
+  id: string,
+): Promise<{ isRunning: boolean; isPaused: boolean; pid: number }> {
   const { status, body } = await node.docker.request("GET", `/containers/${id}/json`, { timeoutMs: CLEAN_TIMEOUT_MS });
-  return status === 200 && jsonAt(body, "State", "Running") === true;
+  const is = (key: string): boolean => status === 200 && jsonAt(body, "State", key) === true;
+  return { isRunning: is("Running"), isPaused: is("Paused"), pid: Number(jsonAt(body, "State", "Pid") ?? 0) };
 }
 
 /** True when the container made at the target runs. */
 export async function isTwinRunning(target: MigrationNode, twinId: string): Promise<boolean> {
-  return twinId !== "" && (await isRunning(target, twinId));
+  return twinId !== "" && (await stateOf(target, twinId)).isRunning;
 }
 
 /** Removes a container with its files and checkpoints; a container that is not there is no error. */
@@ -91,7 +95,11 @@ export async function startFromCheckpoint(node: MigrationNode, id: string, check
 /** Makes sure that the container runs at the source, from its checkpoint if it was frozen. */
 export async function resumeSource(source: MigrationNode, attempt: Attempt): Promise<void> {
   const { containerId, checkpoint } = attempt;
-  if (!(await isRunning(source, containerId))) {
+  const state = await stateOf(source, containerId);
+  if (state.isRunning) {
+    await admitConnections(source.shell, state.pid);
+    if (state.isPaused) await source.docker.call("POST", `/containers/${containerId}/unpause`);
+  } else {
     const directory = checkpointDirectory(source, containerId, checkpoint);
     const there = await source.shell.run("test", ["-f", `${directory}/inventory.img`]);
     if (there.status !== 0)

@@ -6,7 +6,14 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { HostError, InputError } from "../base/index.ts";
-import { DirectoryImages, runChecked, writeChanged } from "../host/index.ts";
+import {
+  DirectoryImages,
+  drainConnections,
+  holdConnections,
+  localShell,
+  runChecked,
+  writeChanged,
+} from "../host/index.ts";
 import { RuncArguments } from "./arguments.ts";
 import { hasNodeMount, readBundle } from "./bundle.ts";
 import { emptyControlGroups } from "./control-groups.ts";
@@ -14,25 +21,17 @@ import { readKept } from "./kept.ts";
 import { replaceMounts } from "./kernel-mounts.ts";
 import { lockNetwork } from "./network-lock.ts";
 import { quiesceTimeoutMs, wrappedRuntime } from "./node.ts";
-import { processState, unacceptedConnections } from "./processes.ts";
+import { processState } from "./processes.ts";
 import { quiesce, resume } from "./quiesce.ts";
 import { recodeToHome } from "./recoder.ts";
 import { containerState, runWrapped } from "./wrapped.ts";
 
 const END_TIMEOUT_MS = 20_000;
-const ACCEPT_TIMEOUT_MS = 2_000;
 
 /** Moves the files of a finished set into the directory that the engine made. */
 function moveInto(from: string, to: string, names: readonly string[]): void {
   mkdirSync(to, { recursive: true, mode: 0o700 });
   for (const name of names) renameSync(join(from, name), join(to, name));
-}
-
-/** Waits a while for the container to accept the connections that its peers have made. */
-async function acceptConnections(initPid: number): Promise<void> {
-  const deadline = performance.now() + ACCEPT_TIMEOUT_MS;
-  while (unacceptedConnections(initPid) > 0 && performance.now() < deadline)
-    await new Promise((done) => setTimeout(done, 5));
 }
 
 async function endProcesses(args: RuncArguments, id: string, initPid: number): Promise<void> {
@@ -99,15 +98,16 @@ export async function checkpoint(args: RuncArguments): Promise<number> {
     found === "paused"
       ? runChecked(wrappedRuntime(), args.withVerb(verb, id), { timeoutMs: END_TIMEOUT_MS })
       : Promise.resolve();
+  const here = localShell("this node");
+  let admit = async (): Promise<void> => undefined;
   let unlock = async (): Promise<void> => undefined;
   let ended = false;
   await setPaused("resume");
   try {
-    // CRIU does not dump a connection that waits to be accepted. While the container still runs but no new one can come,
-    // it accepts those that have.
-    unlock = await lockNetwork(pid);
-    await acceptConnections(pid);
+    admit = await holdConnections(here, pid);
     await quiesce(pid, quiesceTimeoutMs());
+    await drainConnections(here, pid);
+    unlock = await lockNetwork(pid);
     const status = dumpHome(args, bundle, imagePath);
     if (status !== 0 || goesOn) return status;
     await endProcesses(args, id, pid);
@@ -116,6 +116,7 @@ export async function checkpoint(args: RuncArguments): Promise<number> {
   } finally {
     if (!ended) {
       await unlock();
+      await admit();
       await resume(pid);
       await setPaused("pause");
     }

@@ -74,25 +74,6 @@ export function hasPending(pid: number, signal: number): boolean {
   }
 }
 
-/** Connections that peers have made and listening sockets of the process's network have not accepted yet. */
-export function unacceptedConnections(pid: number): number {
-  const LISTEN = "0A";
-  let count = 0;
-  for (const table of ["tcp", "tcp6"]) {
-    let text: string;
-    try {
-      text = readFileSync(`/proc/${pid}/net/${table}`, "latin1");
-    } catch {
-      continue;
-    }
-    for (const line of text.split("\n").slice(1)) {
-      const fields = line.trim().split(/\s+/);
-      if (fields[3] === LISTEN) count += Number.parseInt(fields[4]?.split(":")[1] ?? "0", 16);
-    }
-  }
-  return count;
-}
-
 /** Name and executable of a process, for messages. */
 export function describeProcess(pid: number): string {
   try {
