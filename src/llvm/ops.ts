@@ -6,7 +6,7 @@
 // positive default NaN.
 
 import { bitType, IrLaneOps } from "./lane-ops.ts";
-import { floatType, IrValue, laneType, mangle } from "./value.ts";
+import { floatType, type IrValue, laneType, mangle } from "./value.ts";
 
 const PREDICATES = {
   eq: "oeq",
@@ -120,20 +120,41 @@ export class IrOps extends IrLaneOps {
 
   /** The first operand that is a NaN, quieted; if none is and `result` is, the negative default NaN; else `result`. */
   #chooseNan(laneBits: 32 | 64, result: IrValue, operands: readonly IrValue[]): IrValue {
-    const width = result.width;
-    const every = (value: bigint): IrValue => this.splat(IrValue.constant(laneBits, value), width);
-    const mantissa = BigInt(MANTISSA_BITS[laneBits]);
-    const quietBit = every(1n << (mantissa - 1n));
     // On x86 an invalid operation gives the right NaN by itself, and a single NaN operand is propagated; only the order
     // of several must be restored, for which the last operand need not be looked at.
-    const arm = this.target === "aarch64";
-    const looked = arm ? operands : operands.slice(0, -1);
-    let nan = arm ? every(((1n << BigInt(laneBits)) - 1n) ^ ((1n << (mantissa - 1n)) - 1n)) : result;
-    for (const operand of [...looked].reverse()) {
+    if (this.target !== "aarch64") return this.#firstNan(laneBits, operands.slice(0, -1), result);
+    const isNan = this.#fcmpBits("uno", laneBits, result, result);
+    const fix = (): IrValue => this.#firstNan(laneBits, operands, this.#defaultNan(laneBits, result.width));
+    if (result.width > laneBits) return this.#select(isNan, laneBits, fix(), result);
+    // A scalar that is no NaN, which nearly all are, costs a comparison and a branch.
+    const { fn } = this;
+    const type = floatType(laneBits, laneBits);
+    const [wrong, join] = [fn.newLabel("nan"), fn.newLabel("number")];
+    const before = fn.label;
+    const resultText = fn.text(result, type);
+    fn.branch(fn.named(1, "i1", isNan), wrong, join, true);
+    fn.begin(wrong);
+    const fixedText = fn.text(fix(), type);
+    const after = fn.label;
+    fn.jump(join);
+    fn.begin(join);
+    return fn.value(laneBits, type, `phi ${type} [ ${resultText}, %${before} ], [ ${fixedText}, %${after} ]`);
+  }
+
+  /** The first operand that is a NaN, quieted, or `otherwise`; lane by lane. */
+  #firstNan(laneBits: 32 | 64, operands: readonly IrValue[], otherwise: IrValue): IrValue {
+    const quietBit = this.splat(this.int(laneBits, 1n << (BigInt(MANTISSA_BITS[laneBits]) - 1n)), otherwise.width);
+    let chosen = otherwise;
+    for (const operand of [...operands].reverse()) {
       const isNan = this.#fcmpBits("uno", laneBits, operand, operand);
-      nan = this.#select(isNan, laneBits, this.or(operand, quietBit), nan);
+      chosen = this.#select(isNan, laneBits, this.or(operand, quietBit), chosen);
     }
-    return arm ? this.#select(this.#fcmpBits("uno", laneBits, result, result), laneBits, nan, result) : nan;
+    return chosen;
+  }
+
+  #defaultNan(laneBits: 32 | 64, width: number): IrValue {
+    const payload = (1n << (BigInt(MANTISSA_BITS[laneBits]) - 1n)) - 1n;
+    return this.splat(this.int(laneBits, ((1n << BigInt(laneBits)) - 1n) ^ payload), width);
   }
 }
 
