@@ -22,8 +22,8 @@ import { stageTranslations, type Translate } from "./translations.ts";
 
 export interface MigrateOptions {
   readonly translate: Translate;
-  /** Called when a step begins (`ms` undefined) and when it is done. */
-  readonly onStep?: (step: string, ms: number | undefined) => void;
+  /** Called, and awaited, when a step begins (`ms` undefined) and when it is done. */
+  readonly onStep?: (step: string, ms: number | undefined) => void | Promise<void>;
   readonly onNote?: (text: string) => void;
   /** How long the freeze may take. */
   readonly freezeTimeoutMs?: number;
@@ -92,13 +92,13 @@ class Migration {
     this.step = step;
     this.attempt = { ...this.attempt, ...changes };
     this.#journal.write("begin", step, { attempt: this.attempt as unknown as Json });
-    this.#options.onStep?.(step, undefined);
+    await this.#options.onStep?.(step, undefined);
     const start = performance.now();
     const result = await work();
     const ms = performance.now() - start;
     this.steps.push({ step, ms });
     this.#journal.write("done", step, { ms: Math.round(ms) });
-    this.#options.onStep?.(step, ms);
+    await this.#options.onStep?.(step, ms);
     return result;
   }
 }
