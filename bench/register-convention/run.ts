@@ -100,7 +100,7 @@ async function main(): Promise<void> {
   const inEight = await buildHostCalls(guest, EIGHT, "eight");
   const emulator = process.argv[2] && existsSync(process.argv[2]) ? process.argv[2] : undefined;
   const variants: [string, string[], Record<string, string>][] = [
-    ["continuation-passing (preserve_none)", [runtime, guest], { HCONTAINER_TRANSLATIONS: work }],
+    ["continuation-passing (preserve_none)", [runtime, guest, guest], { HCONTAINER_TRANSLATIONS: work }],
     ["host calls, registers in memory", [inMemory, guest], {}],
     ["host calls, eight registers in and out", [inEight, guest], {}],
     ...(emulator
