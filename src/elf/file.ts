@@ -96,7 +96,22 @@ function readSegments(cursor: Cursor): Segment[] {
     }
     segments.push(segment);
   }
+  checkLoadable(
+    cursor,
+    segments.filter((s) => s.type === PT.load),
+  );
   return segments;
+}
+
+/** Loadable segments are in ascending order and apart, and none of the file's code is mapped again and again. */
+function checkLoadable(cursor: Cursor, segments: readonly Segment[]): void {
+  let [end, code] = [0, 0];
+  for (const { vaddr, memSize, fileSize, flags } of segments) {
+    if (vaddr < end) refuse("elf-segment", "loadable segments overlap or are out of order", cursor.place);
+    end = vaddr + memSize;
+    if (flags & PF.execute) code += fileSize;
+  }
+  if (code > cursor.size) refuse("elf-segment", "executable segments are larger than the file", cursor.place);
 }
 
 /** Section headers are a convenience that stripping may remove: whatever is wrong with them, they are ignored. */

@@ -15,6 +15,8 @@ export const MARK = {
   addressTaken: 8,
   /** Must be an entry for another reason (system calls, interpreted instructions). */
   entry: 16,
+  /** Nothing refers to it; it only looks like code. */
+  gap: 32,
 } as const;
 
 export interface JumpTable {

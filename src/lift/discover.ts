@@ -32,6 +32,17 @@ const SUSPICIOUS = new Set(
   ),
 );
 
+/** Instructions that compilers do not make: in a gap they tell that the bytes are data. */
+const UNUSUAL = new Set(
+  [
+    ["Loop", "Loope", "Loopne", "Jrcxz", "Jecxz", "Xlatb", "Lodsb", "Lodsw", "Lodsd", "Scasd", "Cmpsd", "Lahf", "Sahf"],
+    ["Cmc", "Std", "Enter", "Wait", "Int", "Int1", "Iret", "Retf", "Int3", "Fstp", "Fcmovne"],
+    ["Rcl", "Rcr", "Fiadd", "Fisub", "Fild", "Ficom", "Fbld", "Fbstp", "Fldenv", "Fnsave", "Frstor", "Xgetbv", "Popfq"],
+  ]
+    .flat()
+    .map(mnemonicNumber),
+);
+
 export interface Discovery {
   readonly map: CodeMap;
   readonly frames: readonly FrameRange[];
@@ -47,11 +58,21 @@ class Explorer {
   readonly #seenDoubtful = new Set<number>();
   /** For each branch target, one branch that leads there: lets a trail go on backwards. */
   readonly #sources = new Map<number, number>();
+  /** Addresses of data that instructions name, and jumps whose tables end where other data begins. */
+  readonly #data = new Set<number>();
+  readonly #unguarded: { readonly segment: CodeSegment; readonly pc: number; readonly trail: readonly number[] }[] = [];
+  readonly #isCoveredByFrames: boolean;
+  /** Entries that jump tables may still have: a program has fewer than bytes of code, a hostile file any number. */
+  #tableEntriesLeft: number;
 
   constructor(elf: ElfFile, frames: readonly FrameRange[]) {
     this.#elf = elf;
     this.#frames = frames;
     this.map = new CodeMap(executableSegments(elf), elf.isRelocatable);
+    const codeBytes = this.map.segments.reduce((sum, segment) => sum + segment.bytes.length, 0);
+    this.#tableEntriesLeft = codeBytes + 1000;
+    const framed = frames.reduce((sum, frame) => sum + frame.end - frame.start, 0);
+    this.#isCoveredByFrames = framed > codeBytes * 0.8;
   }
 
   /** Adds a root that is surely code. */
@@ -69,15 +90,63 @@ class Explorer {
   }
 
   run(): void {
-    while (this.#queue.length > 0 || this.#doubtful.length > 0) {
+    for (;;) {
       const pc = this.#queue.pop();
       if (pc !== undefined) {
         this.#explore(pc);
         continue;
       }
-      const candidate = this.#doubtful.pop()!;
-      if (this.isPlausible(candidate)) this.root(candidate, MARK.addressTaken);
+      if (this.#unguarded.length > 0) {
+        this.#followUnguarded();
+        continue;
+      }
+      const candidate = this.#doubtful.pop();
+      if (candidate === undefined) return;
+      if (this.#isDoubtfulCode(candidate)) this.root(candidate, MARK.addressTaken);
     }
+  }
+
+  /**
+   * Whether an address that something names is code. Data among code is named, too: where unwind ranges cover nearly all
+   * code, what is outside of them is likely data.
+   */
+  #isDoubtfulCode(pc: number): boolean {
+    if (this.map.isInstruction(pc)) return true;
+    return this.#isCoveredByFrames && !this.#frameOf(pc) ? this.isConvincing(pc) : this.isPlausible(pc);
+  }
+
+  /** Looks for the tables of jumps that nothing guards, now that all data that known code names is known. */
+  #followUnguarded(): void {
+    const data = [...this.#data].sort((a, b) => a - b);
+    const nextData = (address: number): number => {
+      let [low, high] = [0, data.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (data[middle]! <= address) low = middle + 1;
+        else high = middle;
+      }
+      return data[low] ?? Number.POSITIVE_INFINITY;
+    };
+    for (const { segment, pc, trail } of this.#unguarded.splice(0)) this.#followTable(segment, pc, trail, nextData);
+  }
+
+  /** Whether the bytes at `pc`, to which nothing refers, are surely code: nothing in them is unusual up to where they end. */
+  isConvincing(pc: number): boolean {
+    if (!this.isPlausible(pc)) return false;
+    const { scanner, end } = this.map.segmentOf(pc)!;
+    let written = 0;
+    for (let at = pc; at < end && !this.map.isInstruction(at); ) {
+      const length = scanner.decode(at);
+      if (length === 0 || UNUSUAL.has(scanner.mnemonic)) return false;
+      // Nobody has set flags before its start.
+      if ((scanner.flagsRead & ~written) !== 0) return false;
+      written |= scanner.flagsModified;
+      const { flow } = scanner;
+      if (flow === FLOW.call && !this.map.isInstruction(scanner.target)) return false;
+      if (flow === FLOW.ret || flow === FLOW.jump || flow === FLOW.indirectJump || flow === FLOW.stop) return true;
+      at += length;
+    }
+    return true;
   }
 
   /** Whether the bytes at `pc` decode like a program's code and do not contradict what is known. */
@@ -167,7 +236,9 @@ class Explorer {
     const { scanner } = segment;
     const fixed = scanner.fixedAddress;
     // lea is exact in position-independent code, where no other number is an address.
-    if (fixed > 0 && scanner.mnemonic === LEA && this.map.segmentOf(fixed)) this.#addressTaken(fixed);
+    const isCode = fixed > 0 && this.map.segmentOf(fixed) !== undefined;
+    if (isCode && scanner.mnemonic === LEA) this.#addressTaken(fixed);
+    if (fixed > 0 && !isCode) this.#data.add(fixed);
     if (!this.map.isRelocatable) {
       const immediate = scanner.wideImmediate;
       if (immediate > 0 && this.map.segmentOf(immediate)) this.doubtful(immediate);
@@ -181,14 +252,26 @@ class Explorer {
 
   #followIndirect(segment: CodeSegment, pc: number, trail: readonly number[]): void {
     segment.scanner.decode(pc);
+    if (segment.scanner.fixedAddress >= 0) this.map.slotJumps.add(pc);
+    else this.#followTable(segment, pc, trail, null);
+  }
+
+  #followTable(
+    segment: CodeSegment,
+    pc: number,
+    trail: readonly number[],
+    nextData: ((address: number) => number) | null,
+  ): void {
+    segment.scanner.decode(pc);
     const jump = segment.scanner.instruction();
-    const isSlot = segment.scanner.fixedAddress >= 0;
-    if (isSlot) {
-      this.map.slotJumps.add(pc);
+    const surroundings = { range: this.#frameOf(pc), nextData };
+    const table = findJumpTable(this.#elf, this.map, this.#records(trail, jump), surroundings);
+    if (table === "unguarded") {
+      this.#unguarded.push({ segment, pc, trail });
       return;
     }
-    const table = findJumpTable(this.#elf, this.map, this.#records(trail, jump), this.#frameOf(pc));
-    if (!table) return;
+    if (!table || table.targets.length > this.#tableEntriesLeft) return;
+    this.#tableEntriesLeft -= table.targets.length;
     this.map.tables.set(pc, table);
     for (const target of table.targets) this.root(target, MARK.leader);
   }
@@ -288,8 +371,8 @@ function addGaps(explorer: Explorer): void {
         end = offset + padding;
         continue;
       }
-      if (explorer.isPlausible(segment.start + offset)) {
-        explorer.root(segment.start + offset, MARK.entry);
+      if (explorer.isConvincing(segment.start + offset)) {
+        explorer.root(segment.start + offset, MARK.entry | MARK.gap);
         explorer.run();
         continue;
       }

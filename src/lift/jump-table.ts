@@ -4,8 +4,9 @@
 //   lea b, table; movslq x, [b + i*4]; add x, b; jmp x  32-bit words relative to the table (PIE); also `lea x, [x + b]`,
 //                                                       and words relative to another address than the table's
 //
-// The number of entries comes from the comparison that guards the jump; without one the table ends where an entry is
-// no plausible target. Too many entries do no harm: the translated jump falls back on the real target for all others.
+// The number of entries comes from the comparison that guards the jump; without one the table ends where other data that
+// something refers to begins, or an entry is no plausible target. Too many entries do no harm but to the size of the code:
+// the translated jump falls back on the real target for all others.
 
 import { type ElfFile, fileOffset, PF, PT } from "../elf/index.ts";
 import type { Instruction, Operand } from "../x86/index.ts";
@@ -138,16 +139,24 @@ export function isConstantMemory(elf: ElfFile, vaddr: number, size: number): boo
   return elf.segments.some((s) => s.type === PT.load && (s.flags & PF.write) === 0 && inside(s));
 }
 
+/** What is known beside the instructions. */
+export interface TableSurroundings {
+  /** The function's range, if unwind tables tell it: there the targets of an unguarded table are. */
+  readonly range: { readonly start: number; readonly end: number } | null;
+  /** Where the next data begins behind an address; null as long as the data is not known. */
+  readonly nextData: ((address: number) => number) | null;
+}
+
 /**
  * The jump table used by the last instruction of `trail` (the instructions that lead to it without another way in), or
- * null. `limit` is the range in which targets are plausible: the function's, if unwind tables tell it.
+ * null. "unguarded": there may be one, to be looked for when all data is known.
  */
 export function findJumpTable(
   elf: ElfFile,
   map: CodeMap,
   trail: readonly Instruction[],
-  limit: { start: number; end: number } | null,
-): JumpTable | null {
+  { range, nextData }: TableSurroundings,
+): JumpTable | "unguarded" | null {
   const load = findLoad(trail);
   const memory = load?.insn.memory;
   if (!load || !memory || memory.index < 0 || memory.segment !== null || memory.addressSize !== 64) return null;
@@ -159,7 +168,9 @@ export function findJumpTable(
   const origin = load.entryBytes === 8 ? 0 : isOwnOrigin ? base : findBase(map, trail, load.addAt, load.origin);
   if (origin < 0) return null;
   const bound = findBound(trail, load.at, memory.index);
-  const most = bound > 0 ? Math.min(bound, MAX_ENTRIES) : MAX_UNGUARDED_ENTRIES;
+  if (bound === 0 && !nextData) return "unguarded";
+  const room = bound > 0 ? bound : Math.floor((nextData!(table) - table) / load.entryBytes);
+  const most = Math.min(room, bound > 0 ? MAX_ENTRIES : MAX_UNGUARDED_ENTRIES);
   const targets: number[] = [];
   for (let i = 0; i < most; i++) {
     const at = fileOffset(elf, table + i * load.entryBytes, load.entryBytes);
@@ -169,7 +180,7 @@ export function findJumpTable(
     if (!map.segmentOf(target)) break;
     if (bound === 0) {
       if (map.isInsideInstruction(target)) break;
-      if (limit && (target < limit.start || target >= limit.end)) break;
+      if (range && (target < range.start || target >= range.end)) break;
     }
     targets.push(target);
   }

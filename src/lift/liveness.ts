@@ -17,43 +17,37 @@ export interface FlagEffects {
   readonly kills: number;
 }
 
-interface Node {
-  readonly block: Block;
-  uses: number;
-  kills: number;
-  /** Flags that are live at the returns of the function that the block is in. */
-  liveAtReturn: number;
-  /** Blocks that come before it in the same function, over calls too. */
-  readonly sameFunction: Node[];
-  /** Where the calls of this block, as a function, return to. */
-  readonly callersReturnPoints: Block[];
-}
-
 /** Fills in `liveFlags` of every block; gives the flags that are live after each block's last instruction. */
 export function computeLiveFlags(graph: Graph, effectsAt: (pc: number) => FlagEffects): Map<Block, number> {
-  const nodes = new Map<Block, Node>();
-  for (const block of graph.blocks.values()) nodes.set(block, makeNode(block, effectsAt));
-  const returning = findReturning(graph);
-  for (const node of nodes.values()) {
-    const { callee, returnPoint, predecessors } = node.block;
-    for (const predecessor of predecessors) node.sameFunction.push(nodes.get(predecessor)!);
-    // What lies behind a call of a function that never returns may be anything, even another function's start.
-    if (!returnPoint || (callee && !returning.has(callee))) continue;
-    nodes.get(returnPoint)!.sameFunction.push(node);
-    if (callee) nodes.get(callee)!.callersReturnPoints.push(returnPoint);
-  }
-  const all = [...nodes.values()].sort((a, b) => b.block.start - a.block.start);
-  return new Solver(all, graph).solve();
+  return new Solver(graph, effectsAt).solve();
+}
+
+/** The block at which an interpreted block goes on, if it does. */
+function blockAfter(graph: Graph, block: Block): Block | undefined {
+  return block.isInterpreted && block.flow !== FLOW.stop ? graph.blocks.get(block.end) : undefined;
+}
+
+/** Adds `value` to the list of `key`. */
+function append<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
+  const list = lists.get(key);
+  if (list) list.push(value);
+  else lists.set(key, [value]);
 }
 
 /** Blocks from which a return of their function can be reached; unknown code counts as returning. */
 function findReturning(graph: Graph): Set<Block> {
   const returning = new Set<Block>();
-  const blocks = [...graph.blocks.values()].reverse();
+  const dependents = new Map<Block, Block[]>();
+  for (const block of graph.blocks.values()) {
+    const after = blockAfter(graph, block);
+    for (const other of [...block.successors, block.callee, block.returnPoint, after]) {
+      if (other) append(dependents, other, block);
+    }
+  }
   const returns = (block: Block): boolean => {
     if (block.isInterpreted) {
-      const next = block.flow === FLOW.stop ? undefined : graph.blocks.get(block.end);
-      return next !== undefined && returning.has(next);
+      const after = blockAfter(graph, block);
+      return after !== undefined && returning.has(after);
     }
     if (block.flow === FLOW.ret || (block.flow === FLOW.indirectJump && !block.table)) return true;
     if (block.flow === FLOW.call || block.flow === FLOW.indirectCall) {
@@ -62,52 +56,121 @@ function findReturning(graph: Graph): Set<Block> {
     }
     return block.successors.some((successor) => returning.has(successor));
   };
-  for (let before = -1; before !== returning.size; ) {
-    before = returning.size;
-    for (const block of blocks) if (!returning.has(block) && returns(block)) returning.add(block);
+  const queue = [...graph.blocks.values()];
+  for (let block = queue.pop(); block; block = queue.pop()) {
+    if (returning.has(block) || !returns(block)) continue;
+    returning.add(block);
+    queue.push(...(dependents.get(block) ?? []));
   }
   return returning;
 }
 
-function makeNode(block: Block, effectsAt: (pc: number) => FlagEffects): Node {
-  let [uses, kills] = [0, 0];
-  for (const pc of block.pcs) {
-    const effects = effectsAt(pc);
-    uses |= effects.uses & ~kills;
-    kills |= effects.kills;
+/** Blocks that something refers to, however indirectly: all but what only gaps, which may be data, lead to. */
+function findReferred(graph: Graph): Set<Block> {
+  const isTaken = ({ marks }: Block): boolean => (marks & MARK.addressTaken) !== 0 && (marks & MARK.gap) === 0;
+  const queue = [...graph.blocks.values()].filter(isTaken);
+  const referred = new Set<Block>();
+  for (let block = queue.pop(); block; block = queue.pop()) {
+    if (referred.has(block)) continue;
+    referred.add(block);
+    for (const next of [...block.successors, block.callee, block.returnPoint, blockAfter(graph, block)]) {
+      if (next && !referred.has(next)) queue.push(next);
+    }
   }
-  return { block, uses, kills, liveAtReturn: 0, sameFunction: [], callersReturnPoints: [] };
+  return referred;
+}
+
+interface Node {
+  readonly block: Block;
+  readonly uses: number;
+  readonly kills: number;
+  /** Flags that are live at the returns of the function that the block is in. */
+  liveAtReturn: number;
+  /** Blocks that come before it in the same function, over calls too. */
+  readonly before: Node[];
+  /** Where the calls of this block, as a function, return to. */
+  readonly returnPoints: Block[];
+  /** The block at which an interpreted one goes on. */
+  readonly after: Block | undefined;
+  /** What must be looked at again when this node changes. */
+  readonly dependents: Node[];
+  isQueued: boolean;
+  /** False for what may be data that looks like code: it does not count as a caller of real functions. */
+  isReferred: boolean;
 }
 
 class Solver {
-  readonly #nodes: readonly Node[];
+  readonly #nodes = new Map<Block, Node>();
   // Indirect calls reach any function whose address is taken; those return behind any indirect call and, if an indirect
   // jump led to them, wherever the function that jumped returns to.
   #liveAtIndirectTargets = 0;
   #liveAtIndirectReturns = 0;
-  /** The block behind an interpreted instruction. */
-  readonly #after = new Map<Block, Block>();
 
-  constructor(nodes: readonly Node[], graph: Graph) {
-    this.#nodes = nodes;
-    for (const { block } of nodes) {
-      const goesOn = block.isInterpreted && block.flow !== FLOW.stop;
-      const next = goesOn ? graph.blocks.get(block.end) : undefined;
-      if (next) this.#after.set(block, next);
+  constructor(graph: Graph, effectsAt: (pc: number) => FlagEffects) {
+    for (const block of graph.blocks.values()) this.#nodes.set(block, this.#makeNode(graph, block, effectsAt));
+    const returning = findReturning(graph);
+    const referred = findReferred(graph);
+    for (const node of this.#nodes.values()) {
+      node.isReferred = referred.has(node.block);
+      this.#connect(node, returning);
     }
+  }
+
+  #makeNode(graph: Graph, block: Block, effectsAt: (pc: number) => FlagEffects): Node {
+    let [uses, kills] = [0, 0];
+    for (const pc of block.pcs) {
+      const effects = effectsAt(pc);
+      uses |= effects.uses & ~kills;
+      kills |= effects.kills;
+    }
+    const after = blockAfter(graph, block);
+    const lists = { before: [], returnPoints: [], dependents: [] };
+    return { block, uses, kills, liveAtReturn: 0, after, isQueued: true, isReferred: false, ...lists };
+  }
+
+  #connect(node: Node, returning: ReadonlySet<Block>): void {
+    const { callee, returnPoint, successors } = node.block;
+    for (const successor of successors) {
+      const next = this.#nodes.get(successor)!;
+      next.dependents.push(node);
+      if (!node.isReferred) continue;
+      next.before.push(node);
+      node.dependents.push(next);
+    }
+    if (node.after) this.#nodes.get(node.after)!.dependents.push(node);
+    const called = callee ? this.#nodes.get(callee)! : null;
+    called?.dependents.push(node);
+    // What lies behind a call of a function that never returns may be anything, even another function's start.
+    if (!returnPoint || (callee && !returning.has(callee))) return;
+    const back = this.#nodes.get(returnPoint)!;
+    back.before.push(node);
+    node.dependents.push(back);
+    if (called && node.isReferred) {
+      called.returnPoints.push(returnPoint);
+      back.dependents.push(called);
+    } else back.dependents.push(node);
   }
 
   solve(): Map<Block, number> {
-    // All masks only grow, so this ends: at most six steps a mask.
-    for (let before = -1, now = 0; before !== now; ) {
-      before = now;
-      now = this.#passBackward() + this.#passForward() + this.#liveAtIndirectReturns + this.#liveAtIndirectTargets;
+    // All masks only grow, six bits each, so every node changes a bounded number of times.
+    const queue = [...this.#nodes.values()];
+    for (let node = queue.pop(); node; node = queue.pop()) {
+      node.isQueued = false;
+      const shared = this.#liveAtIndirectTargets + this.#liveAtIndirectReturns;
+      const isChanged = this.#update(node);
+      const isSharedChanged = this.#liveAtIndirectTargets + this.#liveAtIndirectReturns !== shared;
+      if (!isChanged && !isSharedChanged) continue;
+      for (const other of isSharedChanged ? this.#nodes.values() : node.dependents) {
+        if (other.isQueued) continue;
+        other.isQueued = true;
+        queue.push(other);
+      }
     }
-    return new Map(this.#nodes.map((node) => [node.block, this.#liveOut(node)]));
+    return new Map([...this.#nodes.values()].map((node) => [node.block, this.#liveOut(node)]));
   }
 
-  #liveOut({ block, liveAtReturn }: Node): number {
-    if (block.isInterpreted) return this.#after.get(block)?.liveFlags ?? 0;
+  #liveOut({ block, liveAtReturn, after }: Node): number {
+    if (block.isInterpreted) return after?.liveFlags ?? 0;
     switch (block.flow) {
       case FLOW.ret:
         return liveAtReturn;
@@ -126,35 +189,25 @@ class Solver {
     return live;
   }
 
-  /** From blocks to what comes before them; gives a sum that grows as long as something changes. */
-  #passBackward(): number {
-    let sum = 0;
-    for (const node of this.#nodes) {
-      const { block } = node;
-      block.liveFlags |= node.uses | (this.#liveOut(node) & ~node.kills);
-      // What other code leads to as well is hardly a function: more likely a number that looks like an address.
-      const isTarget = (block.marks & MARK.addressTaken) !== 0 && block.predecessors.length === 0;
-      if (isTarget) this.#liveAtIndirectTargets |= block.liveFlags;
-      sum += block.liveFlags;
-    }
-    return sum;
-  }
-
-  /** From function starts to the returns that they can reach. */
-  #passForward(): number {
-    let sum = 0;
-    for (let i = this.#nodes.length - 1; i >= 0; i--) {
-      const node = this.#nodes[i]!;
-      const { block } = node;
-      let live = node.liveAtReturn;
-      for (const before of node.sameFunction) live |= before.liveAtReturn;
-      for (const point of node.callersReturnPoints) live |= point.liveFlags;
-      if ((block.marks & MARK.addressTaken) !== 0) live |= this.#liveAtIndirectReturns;
-      node.liveAtReturn = live;
+  /** Recomputes a node; whether it changed. */
+  #update(node: Node): boolean {
+    const { block } = node;
+    const isTaken = (block.marks & MARK.addressTaken) !== 0;
+    let atReturn = node.liveAtReturn | (isTaken ? this.#liveAtIndirectReturns : 0);
+    for (const before of node.before) atReturn |= before.liveAtReturn;
+    for (const point of node.returnPoints) atReturn |= point.liveFlags;
+    const isAtReturnChanged = atReturn !== node.liveAtReturn;
+    node.liveAtReturn = atReturn;
+    if (node.isReferred) {
       if (block.flow === FLOW.indirectCall) this.#liveAtIndirectReturns |= block.returnPoint?.liveFlags ?? 0;
-      if (block.flow === FLOW.indirectJump && !block.table) this.#liveAtIndirectReturns |= live;
-      sum += live;
+      if (block.flow === FLOW.indirectJump && !block.table) this.#liveAtIndirectReturns |= atReturn;
     }
-    return sum;
+
+    const live = block.liveFlags | node.uses | (this.#liveOut(node) & ~node.kills);
+    const isLiveChanged = live !== block.liveFlags;
+    block.liveFlags = live;
+    // What other code leads to as well is hardly a function: more likely a number that looks like an address.
+    if (isTaken && block.predecessors.length === 0) this.#liveAtIndirectTargets |= live;
+    return isAtReturnChanged || isLiveChanged;
   }
 }

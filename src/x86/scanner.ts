@@ -210,6 +210,11 @@ export class Scanner {
     return flagMask(this.#iced.rflagsRead);
   }
 
+  /** Flags that it writes, perhaps with undefined values, as a mask. */
+  get flagsModified(): number {
+    return flagMask(this.#iced.rflagsModified);
+  }
+
   /** Mnemonic number: comparable within one run only. */
   get mnemonic(): number {
     return this.#iced.mnemonic;
