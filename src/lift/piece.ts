@@ -14,6 +14,7 @@ import { TABLE } from "../sem/index.ts";
 import { FLOW, type Instruction } from "../x86/index.ts";
 import { bulkElementBytes, bulkSteps } from "./bulk.ts";
 import type { CodeMap } from "./code-map.ts";
+import { emptyState, type Incoming, merge, snapshot } from "./edges.ts";
 import { Transfers } from "./exits.ts";
 import type { Block, Graph, Piece } from "./graph.ts";
 import { LiftInsn } from "./operands.ts";
@@ -38,13 +39,6 @@ export interface LiftContext {
   readonly liveAfter: ReadonlyMap<Block, number>;
   /** Prefix of the pieces' symbols, if not the usual one. */
   readonly symbolPrefix?: string;
-}
-
-/** A way into a block: from where, and with what in the variables (text, by variable; undefined = as at the head). */
-interface Incoming {
-  readonly label: string;
-  readonly state: readonly Slot[];
-  readonly texts: readonly (string | undefined)[];
 }
 
 type Exit = { readonly label: string; readonly state: readonly Slot[]; readonly flags: number } & (
@@ -145,7 +139,7 @@ export class PieceWriter implements PieceHooks {
   #writeBlock(block: Block): void {
     const sem = this.#sem;
     this.#fn.begin(this.#label(block));
-    sem.state = block === this.#piece.head ? new Array<Slot>(VARIABLE_COUNT).fill(undefined) : this.#merge(block);
+    sem.state = block === this.#piece.head ? emptyState() : this.#merge(block);
     this.#blockEnd = block.end;
     this.#tableIndex = null;
     const { scanner } = this.#context.map.segmentOf(block.start)!;
@@ -241,6 +235,12 @@ export class PieceWriter implements PieceHooks {
     this.#fn.end(`br i1 ${text}, label %${one}, label %${zero}`);
   }
 
+  #merge(block: Block): Slot[] {
+    const incoming = this.#incoming.get(block);
+    assert(incoming && incoming.length > 0, "a block of a piece is reached from the piece");
+    return merge(this.#fn, incoming, (variable) => this.valueAtHead(variable).views[0]!.name);
+  }
+
   #leave(exit: ExitWithout<"label">): void {
     this.#fn.jump(this.#addExit(exit));
   }
@@ -294,7 +294,7 @@ export class PieceWriter implements PieceHooks {
     if (target.owner !== this.#piece.head) {
       return this.#addExit({ kind: "piece", target, state: sem.state, flags: target.liveFlags });
     }
-    const incoming = this.#snapshot(target.liveFlags);
+    const incoming = snapshot(sem, target.liveFlags);
     if (target === this.#piece.head) {
       this.#latches.push(incoming);
       return "head";
@@ -305,54 +305,11 @@ export class PieceWriter implements PieceHooks {
     return this.#label(target);
   }
 
-  /** The state as texts that phis of other blocks can name; flags that are not live are dropped. */
-  #snapshot(liveFlags: number): Incoming {
-    const fn = this.#fn;
-    const sem = this.#sem;
-    const state = sem.state.slice();
-    const texts: (string | undefined)[] = new Array<string | undefined>(VARIABLE_COUNT).fill(undefined);
-    for (let v = 0; v < VARIABLE_COUNT; v++) {
-      let slot = state[v];
-      if (v >= FLAG_FIRST && (liveFlags & (1 << (v - FLAG_FIRST))) === 0) slot = DEAD;
-      if (slot === undefined) continue;
-      if (slot instanceof LazyFlag) slot = sem.force(slot, true);
-      state[v] = slot;
-      texts[v] = slot === DEAD ? "" : fn.text(slot, VARIABLES[v]!.type);
-    }
-    return { label: fn.label, state, texts };
-  }
-
-  /** The state at the start of a block: phis where its predecessors differ. */
-  #merge(block: Block): Slot[] {
-    const incoming = this.#incoming.get(block);
-    assert(incoming && incoming.length > 0, "a block of a piece is reached from the piece");
-    if (incoming.length === 1) return incoming[0]!.state.slice();
-    const state = new Array<Slot>(VARIABLE_COUNT).fill(undefined);
-    for (let v = 0; v < VARIABLE_COUNT; v++) {
-      const first: string | undefined = incoming[0]!.texts[v];
-      if (incoming.every((edge) => edge.texts[v] === first)) {
-        state[v] = incoming[0]!.state[v];
-        continue;
-      }
-      if (incoming.some((edge) => edge.texts[v] === "")) {
-        state[v] = DEAD;
-        continue;
-      }
-      const { type, width } = VARIABLES[v]!;
-      const parts = incoming.map(
-        (edge) => `[ ${edge.texts[v] ?? this.valueAtHead(v).views[0]!.name}, %${edge.label} ]`,
-      );
-      state[v] = this.#fn.value(width, type, `phi ${type} ${parts.join(", ")}`);
-    }
-    return state;
-  }
-
   // The start and the exits.
 
   #addPoll(): string {
-    const state = new Array<Slot>(VARIABLE_COUNT).fill(undefined);
     const { head } = this.#piece;
-    return this.#addExit({ kind: "poll", pc: head.start, state, flags: head.liveFlags });
+    return this.#addExit({ kind: "poll", pc: head.start, state: emptyState(), flags: head.liveFlags });
   }
 
   /** Whether the loop changes the variable. */
