@@ -3,8 +3,9 @@
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { convertOpenFlags, HOST_SYSCALLS, SYSCALLS, syscallRow } from "../src/abi/index.ts";
+import { convertOpenFlags, HOST_SYSCALLS, printSyscallPage, SYSCALLS, syscallRow } from "../src/abi/index.ts";
 
 const X86 = ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/x86_64-linux-gnu/include/asm/unistd_64.h"].find(
   existsSync,
@@ -58,4 +59,9 @@ test("open flags convert both ways", () => {
     assert.equal(convertOpenFlags(convertOpenFlags(flags, "arm64"), "x86-64"), flags);
   }
   assert.equal(convertOpenFlags(0o200000, "arm64"), 0o40000);
+});
+
+test("docs/syscalls.md is up to date", () => {
+  const page = readFileSync(join(import.meta.dirname, "../docs/syscalls.md"), "utf8");
+  assert.equal(page, printSyscallPage(), "run: bin/hcontainer syscalls --markdown > docs/syscalls.md");
 });

@@ -21,6 +21,7 @@ const VERBS: readonly (readonly [name: string, summary: string])[] = [
   ["translate", "translate an ELF file and report coverage"],
   ["recode", "turn a checkpoint into translated form or back into home form"],
   ["inspect", "print what a checkpoint holds"],
+  ["syscalls", "list the system calls and how far a program on a foreign node is given them"],
 ];
 
 const OVERVIEW = `Live migration of running Linux containers between machines of different instruction sets.
