@@ -8,7 +8,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { HostError } from "../src/base/index.ts";
-import { cached, localShell, quote, run, runChecked, runPipeline, sha256, withLock } from "../src/host/index.ts";
+import {
+  alternatives,
+  cached,
+  localShell,
+  quote,
+  run,
+  runChecked,
+  runPipeline,
+  sha256,
+  withLock,
+} from "../src/host/index.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "host-test-"));
 Object.assign(process.env, { HCONTAINER_CACHE: join(scratch, "cache") });
@@ -107,4 +117,21 @@ test("quoting survives a shell", async () => {
 test("digests are sha256", async () => {
   const said = await run("sha256sum", [], { input: "abc" });
   assert.equal(said.stdout.split(" ")[0], sha256("abc"));
+});
+
+test("alternatives of packages' scripts", () => {
+  const scripts = `
+update-alternatives --install /usr/bin/awk awk /usr/bin/mawk 5 \\
+    --slave /usr/share/man/man1/awk.1.gz awk.1.gz /usr/share/man/man1/mawk.1.gz
+  update-alternatives --quiet --install "/usr/bin/awk" awk "/usr/bin/gawk" 10 --slave /usr/bin/nawk nawk /usr/bin/gawk
+update-alternatives --install /usr/bin/$name $name /usr/bin/other 100
+`;
+  assert.deepEqual(
+    [...alternatives(scripts)],
+    [
+      ["/usr/bin/awk", "/usr/bin/gawk"],
+      ["/usr/share/man/man1/awk.1.gz", "/usr/share/man/man1/mawk.1.gz"],
+      ["/usr/bin/nawk", "/usr/bin/gawk"],
+    ],
+  );
 });

@@ -4,6 +4,15 @@ export { cacheDirectory, cached, exists, sha256, sha256OfFile, withLock } from "
 export { admitConnections, drainConnections, holdConnections } from "./connections.ts";
 export { type CriuOptions, criuDump, criuRestore, criuWords } from "./criu.ts";
 export {
+  type Architecture,
+  alternatives,
+  MIRROR,
+  type ProgramRoot,
+  packageVersions,
+  programRoot,
+  unpackPackages,
+} from "./debian.ts";
+export {
   Docker,
   type EngineReply,
   type Json,

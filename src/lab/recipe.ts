@@ -1,6 +1,10 @@
 // What the two nodes are made of: Debian packages, kernel modules, versions. Everything here is part of the keys under
 // which the built roots are cached, so a change builds anew.
 
+import type { Architecture } from "../host/index.ts";
+
+export type { Architecture };
+
 /** Debian release of both nodes. */
 export const RELEASE = "trixie";
 /**
@@ -8,11 +12,8 @@ export const RELEASE = "trixie";
  * and newer: there SO_PASSCRED and SO_PASSSEC are refused on such sockets, and criu takes that for an error.
  */
 export const CRIU_RELEASE = "forky";
-export const MIRROR = "http://deb.debian.org/debian";
 /** Version of Node.js on the arm64 node, from npm. */
 export const NODE_VERSION = "24.21.0";
-
-export type Architecture = "amd64" | "arm64";
 
 /** Where the C library's loader and the libraries are, by architecture. */
 export const TRIPLETS: Readonly<Record<Architecture, { loader: string; libraries: string }>> = {

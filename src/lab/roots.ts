@@ -4,40 +4,14 @@
 
 import { copyFile, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { cached, runChecked } from "../host/index.ts";
+import { cached, runChecked, unpackPackages } from "../host/index.ts";
 import { BRIDGE, CLIENT, MACS, MANAGEMENT, NETWORK, SEGMENT, SEGMENT_TAP, SUBNET } from "./network.ts";
-import {
-  type Architecture,
-  CRIU_RELEASE,
-  MIRROR,
-  PACKAGES,
-  RELEASE,
-  RUNTIME_PATH,
-  SUPERFLUOUS,
-  TRIPLETS,
-} from "./recipe.ts";
+import { type Architecture, CRIU_RELEASE, PACKAGES, RELEASE, RUNTIME_PATH, SUPERFLUOUS, TRIPLETS } from "./recipe.ts";
 
 const SCRIPTS = join(import.meta.dirname, "nodes");
-const DOWNLOAD_TIMEOUT_MS = 900_000;
 
 /** Receives what is going on, for a person. */
 export type Progress = (message: string) => void;
-
-/** Unpacks packages and what they depend on. */
-async function unpack(
-  architecture: Architecture,
-  release: string,
-  packages: readonly string[],
-  directory: string,
-): Promise<void> {
-  const args = [
-    ...["--mode=root", "--variant=extract", `--architectures=${architecture}`, `--include=${packages.join(",")}`],
-    // A testing release's index is only valid for a week, and a mirror may lag behind that.
-    ...['--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=Acquire::Retries "3"'],
-    ...[release, directory, MIRROR],
-  ];
-  await runChecked("mmdebstrap", args, { timeoutMs: DOWNLOAD_TIMEOUT_MS });
-}
 
 async function write(root: string, path: string, content: string, mode = 0o644): Promise<void> {
   const full = join(root, path);
@@ -48,7 +22,7 @@ async function write(root: string, path: string, content: string, mode = 0o644):
 /** criu with libraries of its own, under the name by which engines call it. */
 async function addCriu(root: string, architecture: Architecture): Promise<void> {
   const criu = await cached(`criu ${CRIU_RELEASE} ${architecture} 1`, `-criu-${architecture}`, (directory) =>
-    unpack(architecture, CRIU_RELEASE, ["criu"], directory),
+    unpackPackages(architecture, CRIU_RELEASE, ["criu"], directory),
   );
   const { loader, libraries } = TRIPLETS[architecture];
   const place = "/opt/criu";
@@ -168,7 +142,7 @@ async function addServices(root: string, architecture: Architecture): Promise<vo
 /** Builds a node's root file system at `directory`. */
 export async function buildRoot(architecture: Architecture, directory: string, progress: Progress): Promise<void> {
   progress(`${architecture}: unpacking Debian ${RELEASE}`);
-  await unpack(architecture, RELEASE, PACKAGES[architecture], directory);
+  await unpackPackages(architecture, RELEASE, PACKAGES[architecture], directory);
   await configure(directory, architecture);
   progress(`${architecture}: adding criu`);
   await addCriu(directory, architecture);
