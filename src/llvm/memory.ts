@@ -16,13 +16,17 @@ function memoryType(width: number): string {
 export class IrMemory {
   readonly #ops: IrOps;
   readonly ordered: boolean;
-  readonly #access: "" | " volatile";
+  readonly #keepsFaults: boolean;
 
   /** With `keepsFaults`, an access whose result nobody needs is made all the same. */
   constructor(ops: IrOps, ordered: boolean, keepsFaults = false) {
     this.#ops = ops;
     this.ordered = ordered && ops.target === "aarch64";
-    this.#access = keepsFaults ? " volatile" : "";
+    this.#keepsFaults = keepsFaults;
+  }
+
+  get #access(): "" | " volatile" {
+    return this.#keepsFaults ? " volatile" : "";
   }
 
   get #fn(): IrFunction {
@@ -54,7 +58,18 @@ export class IrMemory {
       `load${this.#access} ${type}, ptr ${pointer}, align 1, !tbaa ${TBAA.mem}`,
     );
     if (this.ordered) this.#fn.effect("fence acquire");
-    return value;
+    return this.#keepsFaults ? this.#wholly(value) : value;
+  }
+
+  /** LLVM for aarch64 reads less of even a volatile vector when only some lanes of it are used: this uses them all. */
+  #wholly(value: IrValue): IrValue {
+    if (this.#ops.target !== "aarch64" || value.width % 128 !== 0) return value;
+    const parts: IrValue[] = [];
+    for (let low = 0; low < value.width; low += 128) {
+      const part = this.#fn.typed(this.#ops.bits(value, low, 128), "<2 x i64>");
+      parts.unshift(this.#fn.value(128, "<2 x i64>", `call <2 x i64> asm sideeffect "", "=w,0"(${part})`));
+    }
+    return parts.length === 1 ? parts[0]! : this.#ops.concat(...parts);
   }
 
   store(addr: IrValue, value: IrValue): void {

@@ -19,4 +19,12 @@ for (const [target, defaultCount] of [
     t.diagnostic(report.trimEnd().split("\n").slice(-2).join("; "));
     assert.ok(agreed, report);
   });
+
+  test(`every memory operand faults where the CPU faults, on ${target}`, { timeout: 1_200_000 }, async (t) => {
+    const count = Number(process.env["COUNT"] ?? defaultCount);
+    t.diagnostic(`seed ${seed}, ${count} states a case`);
+    const { agreed, report } = await compareWithCpu({ seed, count, encodings: 2, target, edges: true });
+    t.diagnostic(report.trimEnd().split("\n").slice(-2).join("; "));
+    assert.ok(agreed, report);
+  });
 }

@@ -5,6 +5,9 @@
  *   harness CASES SEED COUNT --record        native results to standard output (x86-64)
  *   harness CASES SEED COUNT --replay        interpreted, against results on standard input (any host)
  *
+ * With --edges after COUNT, memory operands lie across the ends of the window, and masks select few lanes, or nearly all:
+ * so that it matters which lanes may fault.
+ *
  * Natively the state goes in and comes out through a signal frame: a breakpoint trap enters the handler, which swaps
  * the harness's registers for the test's; the instruction lies in a page full of int3, so whatever it does ends in the
  * next trap. CASES holds lines as run.ts prints them (see read_cases). A state follows from the seed, the case's number and the
@@ -50,6 +53,7 @@ struct result {
 
 static struct test_case *cases;
 static int case_count;
+static bool at_edges;
 
 /* --- random states ----------------------------------------------------------------------------------------------- */
 
@@ -126,6 +130,25 @@ static void fill(uint8_t *bytes, size_t count) {
     }
 }
 
+/** How many bytes of an operand lie before an end of the window: mostly whole lanes. */
+static unsigned edge_distance(unsigned size) {
+    unsigned lane = 1u << below(5);
+    return size > lane && below(4) ? lane * below(size / lane + 1) : below(size + 1);
+}
+
+/** A mask with few lanes, or all but a few, near its ends. */
+static uint64_t edge_mask(void) {
+    uint64_t lanes = 1ull << below(5) | 1ull << below(below(2) ? 17 : 64);
+    switch (below(6)) {
+    case 0: return 0;
+    case 1: return lanes & -lanes;
+    case 2: return lanes;
+    case 3: return (1ull << below(17)) - 1;
+    case 4: return -(1ull << below(17));
+    default: return next64() & next64();
+    }
+}
+
 /** Aims the memory operand at the window; gives its address, 0 if there is none. */
 static uint64_t aim(struct cpu_state *s, const struct test_case *c, uint8_t *code) {
     if (c->base < 0 && c->index < 0 && c->patch_offset < 0) return 0;
@@ -134,6 +157,7 @@ static uint64_t aim(struct cpu_state *s, const struct test_case *c, uint8_t *cod
     uint64_t address = WINDOW + 2048 + below(2048);
     if (below(4)) address &= ~63ull;
     if (below(24) == 0) address = WINDOW + WINDOW_BYTES - below(size + 1); /* may cross the end */
+    if (at_edges) address = (below(4) ? WINDOW + WINDOW_BYTES : WINDOW) - edge_distance(size);
     if (c->patch_offset >= 0) {
         uint64_t value = c->patch_absolute ? address - segment : address - segment - (CODE_AT + (uint64_t)c->length);
         memcpy(code + c->patch_offset, &value, c->patch_absolute && !c->address32 ? 8 : 4);
@@ -144,6 +168,7 @@ static uint64_t aim(struct cpu_state *s, const struct test_case *c, uint8_t *cod
         uint8_t *lanes = s->zmm[c->index];
         for (int at = 0; at < c->vsib_width / 8; at += c->vsib_lane / 8) {
             int64_t value = (int)below(64) - 32;
+            if (at_edges && below(3) == 0) value = 0x10000;
             memcpy(lanes + at, &value, (size_t)c->vsib_lane / 8);
         }
     } else if (c->index >= 0) {
@@ -268,6 +293,8 @@ static void make_state(struct cpu_state *s, uint8_t *code, uint8_t *window, cons
         /* arm64 ignores the top byte of an address, which bit offsets of 64 bits would reach. */
         for (int i = 0; i < 16; i++) s->gpr[i] = (uint64_t)((int64_t)(s->gpr[i] << 8) >> 8);
     }
+    if (at_edges)
+        for (int i = 0; i < 8; i++) s->k[i] = edge_mask();
     uint64_t address = aim(s, c, code + (CODE_AT - CODE_PAGE));
     prepare(s, c, window, address);
     s->rip = CODE_AT;
@@ -558,10 +585,15 @@ static void read_all(void *buffer, size_t size) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 4) { fprintf(stderr, "usage: harness CASES SEED COUNT [--record | --replay]\n"); return 2; }
+    if (argc < 4) { fprintf(stderr, "usage: harness CASES SEED COUNT [--edges] [--record | --replay]\n"); return 2; }
     uint64_t seed = strtoull(argv[2], 0, 10);
     int rounds = atoi(argv[3]);
-    bool record = argc > 4 && !strcmp(argv[4], "--record"), replay = argc > 4 && !strcmp(argv[4], "--replay");
+    bool record = false, replay = false;
+    for (int i = 4; i < argc; i++) {
+        record |= !strcmp(argv[i], "--record");
+        replay |= !strcmp(argv[i], "--replay");
+        at_edges |= !strcmp(argv[i], "--edges");
+    }
     read_cases(argv[1]);
     uint8_t *code = map_at(CODE_PAGE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
     uint8_t *window = map_at(WINDOW, WINDOW_BYTES, PROT_READ | PROT_WRITE);
