@@ -192,13 +192,11 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
     *image->next++ = 0;
     uint64_t *environment = image->next;
     if (result == 0) result = add_pointers(image, envp, 0, envc);
-    if (under_qemu()) {
-        char *text = (char *)add_text(image, "HCONTAINER_QEMU_USER=");
-        image->text = text_append(image->text - 1, image->end, priv->qemu_path) + 1;
-        *image->next++ = (uint64_t)text;
-        text = (char *)add_text(image, "HCONTAINER_TRANSLATIONS=");
-        image->text = text_append(image->text - 1, image->end, priv->translations) + 1;
-        *image->next++ = (uint64_t)text;
+    for (unsigned i = 0; under_qemu(); i++) {
+        char *end = put_qemu_variable(i, image->text, image->end);
+        if (!end) break;
+        *image->next++ = (uint64_t)image->text;
+        image->text = end + 1;
     }
     char *variable = (char *)add_text(image, "HCONTAINER_EXEC=");
     image->text--;

@@ -60,6 +60,7 @@ struct proc_private {
     char qemu_path[256];       /* only in the build for qemu user mode */
     char runtime_path[256];
     char translations[256];    /* directory of translations; empty: the node's mount */
+    char module_log[256];      /* file that gets the path of each module, a line each; empty: none */
 };
 
 extern char hc_base[], hc_end[], hc_text_start[], hc_text_end[];
@@ -211,6 +212,11 @@ void safepoint(struct cpu_state *cpu);
 void quiesce_requested(struct cpu_state *cpu);
 int is_quiesce_request(int number, const struct siginfo *info);
 void unpark(struct cpu_state *cpu);
+
+/* qemu-user.c */
+void take_qemu_variables(char **envp);
+char *put_qemu_variable(unsigned number, char *to, char *end);
+void log_module(int fd);
 
 /* threads.c */
 struct cpu_state *thread_create_area(void);

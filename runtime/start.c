@@ -55,19 +55,6 @@ static const char *find_program(const char *name, char **envp, char *found, uint
     return name;
 }
 
-/** In the build for qemu user mode: how the runtime is started again, and where translations are. */
-static void take_qemu_variables(char **envp) {
-    struct proc_private *priv = PROC_PRIVATE;
-    char **keep = envp;
-    for (; *envp; envp++) {
-        if (text_starts(*envp, "HCONTAINER_QEMU_USER=")) text_append(priv->qemu_path, priv->qemu_path + sizeof priv->qemu_path, *envp + 21);
-        else if (text_starts(*envp, "HCONTAINER_TRANSLATIONS=")) text_append(priv->translations, priv->translations + sizeof priv->translations, *envp + 24);
-        else *keep++ = *envp;
-    }
-    *keep = 0;
-    HOST4(readlinkat, AT_CURRENT_DIRECTORY, "/proc/self/exe", priv->runtime_path, sizeof priv->runtime_path - 1);
-}
-
 static void take_signals(struct cpu_state *cpu, const struct start *start) {
     uint64_t mask = 0;
     HOST4(rt_sigprocmask, SIG_BLOCK, 0, &mask, 8);

@@ -153,6 +153,7 @@ void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset) {
         if (slot == proc->module_count) proc->module_count++;
     }
     unlock(&PROC_PRIVATE->module_lock);
+    log_module(fd);
 }
 
 /** Guest addresses are about to be unmapped or replaced (`removed`), or made writable: their translations end. */

@@ -13,7 +13,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["interp", "lift"],
   ["recode"],
   ["host"],
-  ["lab", "migrate"],
+  ["lab", "migrate", "exec"],
   ["oci", "cli"],
 ];
 const PURE_BELOW = 5;

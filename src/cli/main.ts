@@ -18,6 +18,7 @@ const VERBS: readonly (readonly [name: string, summary: string])[] = [
   ["check", "say whether a container can move, and what would block it"],
   ["nodes", "list the nodes that containers can move between"],
   ["lab", "a second node of another architecture on this machine: up, status, shell, down"],
+  ["exec", "start an x86-64 program as translated code"],
   ["translate", "translate an ELF file and report coverage"],
   ["recode", "turn a checkpoint into translated form or back into home form"],
   ["inspect", "print what a checkpoint holds"],

@@ -2,8 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { HC_BASE, keyName } from "../abi/index.ts";
-import { buildRuntime, DirectoryImages, writeChanged } from "../host/index.ts";
-import { resolveInside } from "../oci/index.ts";
+import { buildRuntime, DirectoryImages, resolveInside, writeChanged } from "../host/index.ts";
 import { type ForeignResult, toForeign, toHome } from "../recode/index.ts";
 import { parseVerb, UsageError } from "./arguments.ts";
 import { exitCode } from "./exit-codes.ts";

@@ -18,6 +18,7 @@ const DT = {
   init: 12,
   fini: 13,
   soname: 14,
+  rpath: 15,
   jmpRel: 23,
   initArray: 25,
   finiArray: 26,
@@ -27,6 +28,7 @@ const DT = {
   preinitArraySize: 33,
   relrSize: 35,
   relr: 36,
+  runpath: 29,
   gnuHash: 0x6fff_fef5,
 } as const;
 
@@ -65,19 +67,51 @@ export interface DynamicInfo {
   readonly initialiserArrays: readonly { vaddr: number; size: number }[];
 }
 
-function readTags(elf: ElfFile): Map<number, number> {
-  const tags = new Map<number, number>();
+/** Tags with their values, in order. */
+function* eachTag(elf: ElfFile): Generator<[tag: number, value: number]> {
   const segment = elf.segments.find((s) => s.type === PT.dynamic);
-  if (!segment) return tags;
+  if (!segment) return;
   const end = segment.offset + segment.fileSize;
   elf.cursor.need(segment.offset, segment.fileSize, "dynamic section");
   for (let at = segment.offset, n = 0; at + 16 <= end; at += 16, n++) {
     if (n >= MAX_DYNAMIC) throw new InputError("elf-dynamic", "the dynamic section is too long", elf.place);
     const tag = elf.cursor.word(at, "dynamic tag");
     if (tag === 0) break;
-    if (tag !== DT.needed && !tags.has(tag)) tags.set(tag, elf.cursor.word(at + 8, "dynamic value"));
+    yield [tag, elf.cursor.word(at + 8, "dynamic value")];
   }
+}
+
+/** The first value of each tag. */
+function readTags(elf: ElfFile): Map<number, number> {
+  const tags = new Map<number, number>();
+  for (const [tag, value] of eachTag(elf)) if (!tags.has(tag)) tags.set(tag, value);
   return tags;
+}
+
+/** Which other files the dynamic linker maps with this one. */
+export interface Needs {
+  /** The program's interpreter (PT_INTERP), for programs that are dynamically linked. */
+  readonly interpreter: string | undefined;
+  /** Names of DT_NEEDED. */
+  readonly libraries: readonly string[];
+  /** Directories of DT_RUNPATH, else of DT_RPATH, as written: `$ORIGIN` is not resolved. */
+  readonly searchPath: readonly string[];
+}
+
+/** Reads what a file needs to be linked dynamically. */
+export function readNeeds(elf: ElfFile): Needs {
+  const { cursor } = elf;
+  const interp = elf.segments.find((s) => s.type === PT.interp);
+  const names = fileOffset(elf, readTags(elf).get(DT.strtab) ?? -1, 1);
+  const text = (at: number): string => (names < 0 ? "" : cursor.text(names + at, 4096));
+  const values = (wanted: number): string[] =>
+    [...eachTag(elf)].filter(([tag]) => tag === wanted).map(([, value]) => text(value));
+  const paths = values(DT.runpath).length > 0 ? values(DT.runpath) : values(DT.rpath);
+  return {
+    interpreter: interp === undefined ? undefined : cursor.text(interp.offset, Math.min(interp.fileSize, 4096)),
+    libraries: values(DT.needed).filter((name) => name !== ""),
+    searchPath: paths.flatMap((path) => path.split(":")).filter((directory) => directory !== ""),
+  };
 }
 
 /** Number of dynamic symbols, from whichever hash table there is. */

@@ -1,9 +1,11 @@
 export {
   type DynamicInfo,
   type ElfSymbol,
+  type Needs,
   R_X86_64,
   type Relocation,
   readDynamic,
+  readNeeds,
   readStaticSymbols,
 } from "./dynamic.ts";
 export {

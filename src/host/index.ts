@@ -45,6 +45,7 @@ export {
   runChecked,
   runPipeline,
 } from "./process.ts";
+export { findProgram, isHomeProgram, resolveInside, scriptInterpreter } from "./programs.ts";
 export { type RemoteOptions, remoteShell } from "./remote.ts";
 export { type NodeShell, quote, shellOf, type Wrap } from "./shell.ts";
 export type { Translation, TranslationReport } from "./translate.ts";

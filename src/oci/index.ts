@@ -1,2 +1,1 @@
 export { RuncArguments } from "./arguments.ts";
-export { resolveInside } from "./bundle.ts";

@@ -16,9 +16,9 @@ import {
   TranslationHeader,
 } from "../abi/index.ts";
 import { InputError } from "../base/index.ts";
+import { resolveInside } from "../host/index.ts";
 import type { Changes, ImageSource } from "../image/index.ts";
 import { type ForeignResult, toForeign, toHome } from "../recode/index.ts";
-import { resolveInside } from "./bundle.ts";
 
 /** Digest in a translation's header; refuses what is no translation of this version. */
 function translatedDigest(path: string): string {

@@ -1,0 +1,63 @@
+/* The build for qemu user mode is told by variables of the environment what a node's runtime finds in its mount. The guest
+ * does not see them; the programs that it executes are told the same. */
+#include "runtime.h"
+
+struct variable { const char *name; char *value; uint64_t bytes; };
+
+/** The variable of this number; 0 behind the last. */
+static int variable_at(unsigned number, struct variable *variable) {
+    struct proc_private *priv = PROC_PRIVATE;
+    switch (number) {
+    case 0: *variable = (struct variable){ "HCONTAINER_QEMU_USER=", priv->qemu_path, sizeof priv->qemu_path }; return 1;
+    case 1: *variable = (struct variable){ "HCONTAINER_TRANSLATIONS=", priv->translations, sizeof priv->translations }; return 1;
+    case 2: *variable = (struct variable){ "HCONTAINER_MODULE_LOG=", priv->module_log, sizeof priv->module_log }; return 1;
+    default: return 0;
+    }
+}
+
+static int take_variable(const char *text) {
+    struct variable variable;
+    for (unsigned i = 0; variable_at(i, &variable); i++) {
+        if (!text_starts(text, variable.name)) continue;
+        text_append(variable.value, variable.value + variable.bytes, text + text_length(variable.name));
+        return 1;
+    }
+    return 0;
+}
+
+/** Takes our variables off the environment, and puts it into the order that it had before qemu turned it around. */
+void take_qemu_variables(char **envp) {
+    struct proc_private *priv = PROC_PRIVATE;
+    char **keep = envp;
+    for (char **from = envp; *from; from++) if (!take_variable(*from)) *keep++ = *from;
+    *keep = 0;
+    while (envp < --keep) {
+        char *first = *envp;
+        *envp++ = *keep;
+        *keep = first;
+    }
+    HOST4(readlinkat, AT_CURRENT_DIRECTORY, "/proc/self/exe", priv->runtime_path, sizeof priv->runtime_path - 1);
+}
+
+/** Writes the variable of this number at `to`; 0 behind the last, else its end. */
+char *put_qemu_variable(unsigned number, char *to, char *end) {
+    struct variable variable;
+    if (!variable_at(number, &variable)) return 0;
+    return text_append(text_append(to, end, variable.name), end, variable.value);
+}
+
+/** Notes the file of a module, so that it can be translated before it runs again. */
+void log_module(int fd) {
+    struct proc_private *priv = PROC_PRIVATE;
+    char link[48], path[4096], *at = text_append(link, link + sizeof link, "/proc/self/fd/");
+    if (!priv->module_log[0]) return;
+    text_append_number(at, link + sizeof link, (uint64_t)fd, 10);
+    int64_t length = HOST4(readlinkat, AT_CURRENT_DIRECTORY, link, path, sizeof path - 1);
+    int64_t log = HOST4(openat, AT_CURRENT_DIRECTORY, priv->module_log, O_WRONLY_ | O_APPEND_ | O_CLOEXEC_, 0);
+    if (log < 0) return;
+    if (length > 0) {
+        path[length] = '\n';
+        HOST3(write, log, path, length + 1);
+    }
+    HOST1(close, log);
+}

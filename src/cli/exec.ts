@@ -1,0 +1,128 @@
+// `hcontainer exec`: starts an x86-64 program translated, under qemu user mode on this machine.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { constants, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { InputError } from "../base/index.ts";
+import {
+  filesOf,
+  locateProgram,
+  qemuCommand,
+  qemuNodeDirectory,
+  rememberFiles,
+  seenFiles,
+  translateFiles,
+  withoutFiles,
+} from "../exec/index.ts";
+import type { CommandLine } from "../host/index.ts";
+import { isUsageError, parseVerb, UsageError } from "./arguments.ts";
+import { Progress, printError } from "./output.ts";
+
+export const help = `Starts an x86-64 program as translated code.
+
+usage: hcontainer exec [OPTION]... -- PROGRAM [ARGUMENT]...
+
+The program and the libraries that it names are translated first, each file once: translations are cached by content and
+shared by all programs. What else earlier runs of the program have mapped is translated too. Code without a translation is
+interpreted. Runs under qemu user mode (Debian's package qemu-user-static).
+
+  --arch arm64       instruction set of the translation (the only one today)
+  --rootfs DIR       root directory of the program, with its libraries; this machine's own without it. Needs root
+  --workdir DIR      where the program starts, inside the root directory
+  --interpret        translate nothing
+  --without PART     leave out files whose path contains PART; may be repeated. For finding a translation at fault
+  --translate-only   translate and do not start
+  -v, --verbose      say what is translated
+
+Standard streams, environment and signals are the program's. Exit codes: the program's own; 128 + the signal's number when
+a signal ended it; 125 when exec itself failed, 126 when the file is no program for it, 127 when there is none.
+
+examples:
+  hcontainer exec --arch arm64 -- /bin/ls -l /
+  hcontainer exec --rootfs ./debian -- python3 -c 'print(1 / 3)'
+  hcontainer exec --interpret -- sha256sum /etc/passwd
+`;
+
+const FAILED = 125;
+const NO_PROGRAM = 126;
+const NOT_FOUND = 127;
+const FORWARDED: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
+
+/** Gives the program our streams and the signals that come to us; its status becomes ours. */
+function runInOurPlace(line: CommandLine): Promise<number> {
+  const env = { ...process.env, ...line.env };
+  const child: ChildProcess = spawn(line.command, line.args, { stdio: "inherit", env, cwd: line.cwd });
+  for (const signal of FORWARDED) {
+    process.on(signal, () => {
+      // A terminal's own signals have reached the program already.
+      if (!process.stdin.isTTY || !["SIGINT", "SIGQUIT"].includes(signal)) child.kill(signal);
+    });
+  }
+  return new Promise((done, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => done(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+}
+
+async function start(args: string[]): Promise<number> {
+  const { values, operands } = parseVerb(
+    args,
+    {
+      arch: { type: "string", default: "arm64" },
+      rootfs: { type: "string" },
+      workdir: { type: "string" },
+      interpret: { type: "boolean", default: false },
+      without: { type: "string", multiple: true, default: [] },
+      "translate-only": { type: "boolean", default: false },
+      verbose: { type: "boolean", short: "v", default: false },
+    },
+    ["PROGRAM", "ARGUMENT..."],
+  );
+  if (values.arch !== "arm64") throw new UsageError(`--arch wants arm64, not '${values.arch}'`);
+  const root = values.rootfs === undefined ? "/" : resolve(values.rootfs);
+  if (!(await stat(root).catch(() => undefined))?.isDirectory())
+    throw new UsageError(`--rootfs: there is no directory '${root}'`);
+  const cwd = values.workdir ?? (values.rootfs === undefined ? process.cwd() : "/");
+  const found = locateProgram(root, operands, cwd, process.env["PATH"]);
+
+  const progress = new Progress(!values.verbose && !process.stderr.isTTY);
+  const files = filesOf(root, found.program, await seenFiles(found.file), process.env["LD_LIBRARY_PATH"]);
+  const wanted = values.interpret ? [] : withoutFiles(files, values.without);
+  const translations = await translateFiles(
+    root,
+    wanted,
+    (path) => values.verbose && progress.step(`translate ${path}`),
+    (path, why) => progress.note(`${path} is interpreted: ${why}`),
+  );
+  progress.done();
+  if (values["translate-only"]) return 0;
+
+  const node = await qemuNodeDirectory(translations);
+  const scratch = await mkdtemp(join(tmpdir(), "hcontainer-exec-"));
+  try {
+    const log = join(scratch, "log");
+    await writeFile(log, "", { mode: 0o666 });
+    const place = values.rootfs === undefined ? { cwd } : { root, cwd };
+    const status = await runInOurPlace(qemuCommand(found, node, log, place));
+    await rememberFiles(found.file, log);
+    return status;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Runs the verb. */
+export async function run(args: string[]): Promise<number> {
+  try {
+    return await start(args);
+  } catch (error) {
+    if (error instanceof InputError) {
+      printError(error);
+      return error.code === "program-missing" ? NOT_FOUND : NO_PROGRAM;
+    }
+    if (isUsageError(error)) throw error;
+    printError(error);
+    return FAILED;
+  }
+}

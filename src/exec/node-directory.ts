@@ -1,0 +1,70 @@
+// The directory of runtime and translations that a program on this machine sees as its node's: what a foreign node has at
+// NODE_MOUNT, and qemu user mode beside it. Directories are immutable and named by what is in them, so runs share them.
+
+import { copyFile, link, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { RUNTIME_FILE } from "../abi/index.ts";
+import { HostError, InputError } from "../base/index.ts";
+import { buildRuntime, cached, exists, resolveInside, translateFile } from "../host/index.ts";
+
+const QEMU_PLACES = ["/usr/bin/qemu-aarch64-static", "/usr/libexec/qemu-binfmt/aarch64-binfmt-P"];
+/** Names in the directory. */
+export const QEMU_FILE = "qemu-aarch64";
+export const TRANSLATIONS = "translations";
+export const LOG_FILE = "log";
+
+/** A translation to offer, by the name that the runtime looks for. */
+export interface OfferedTranslation {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** qemu user mode as one file that needs no other, so that it runs in any root directory. */
+async function staticQemu(): Promise<string> {
+  for (const path of QEMU_PLACES) if (await exists(path)) return path;
+  throw new HostError("qemu-missing", `there is no ${QEMU_PLACES[0]}: install Debian's package qemu-user-static`);
+}
+
+async function share(from: string, to: string): Promise<void> {
+  // Another file system has no links to ours.
+  await link(from, to).catch(() => copyFile(from, to));
+}
+
+/** The directory for programs under qemu user mode. */
+export async function qemuNodeDirectory(translations: readonly OfferedTranslation[]): Promise<string> {
+  const [runtime, qemu] = [await buildRuntime("qemu-user"), await staticQemu()];
+  const files = translations.map(({ name, path }) => `${name} ${path}`).sort();
+  return cached(["node directory", runtime, qemu, ...files].join("\n"), "-qemu-node", async (directory) => {
+    await mkdir(join(directory, TRANSLATIONS), { recursive: true });
+    await copyFile(runtime, join(directory, RUNTIME_FILE));
+    await copyFile(qemu, join(directory, QEMU_FILE));
+    await writeFile(join(directory, LOG_FILE), "");
+    for (const { name, path } of translations) await share(path, join(directory, TRANSLATIONS, name));
+  });
+}
+
+/**
+ * Translates files of a root directory, each once. Files that cannot be translated are left to the interpreter; `onRefused`
+ * hears why.
+ */
+export async function translateFiles(
+  root: string,
+  paths: readonly string[],
+  onFile: (path: string) => void = () => {},
+  onRefused: (path: string, why: string) => void = () => {},
+): Promise<OfferedTranslation[]> {
+  const offered = new Map<string, string>();
+  for (const path of paths) {
+    const file = resolveInside(root, path);
+    if (file === undefined) continue;
+    onFile(path);
+    try {
+      const { path: translation, report } = await translateFile(file);
+      offered.set(report.name, translation);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      onRefused(path, error.message);
+    }
+  }
+  return [...offered].map(([name, path]) => ({ name, path }));
+}
