@@ -10,7 +10,7 @@ import { ABI_VERSION, keyName, TRANSLATION_SUFFIX } from "../abi/index.ts";
 import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
 import { discover, finishTranslation, type LiftedFile, liftFile, linkerScript, writeShards } from "../lift/index.ts";
 import { cached, sha256 } from "./cache.ts";
-import { compileModule, inParallel, llvmVersion } from "./llvm-tools.ts";
+import { compileModule, inParallel, llvmVersion, type ModuleOptions } from "./llvm-tools.ts";
 import { runChecked } from "./process.ts";
 
 /**
@@ -18,7 +18,9 @@ import { runChecked } from "./process.ts";
  * loop rotation loses, and inlining pieces gains 4 % of instructions for 40 % more code.
  */
 const PASSES = "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg)";
-const LLC_OPTIONS = ["-mtriple=aarch64-linux-gnu", "-mattr=+v8.1a,+lse,+rcpc"];
+const LLC_OPTIONS = ["-mtriple=aarch64-linux-gnu", "-mattr=+v8.1a,+lse,+rcpc,+aes,+sha2"];
+/** How translated code is compiled. */
+export const GUEST_CODE: ModuleOptions = { passes: PASSES, level: "-O2", llc: LLC_OPTIONS };
 /** Directories under src/ whose content decides what comes out. */
 const TRANSLATOR_MODULES = ["abi", "elf", "x86", "llvm", "sem", "lift"];
 
@@ -145,7 +147,7 @@ async function compileShards(lifted: LiftedFile, onProgress: (done: number) => v
     const objects: [number, string][] = [];
     for (let next = shards.next(); !next.done; next = shards.next()) {
       const { index, ir, instructions } = next.value;
-      const object = await compileModule("aarch64", ir, { passes: PASSES, level: "-O2", llc: LLC_OPTIONS });
+      const object = await compileModule("aarch64", ir, GUEST_CODE);
       objects.push([index, object]);
       done += instructions;
       onProgress(Math.min(1, done / total));

@@ -7,40 +7,15 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { readElf } from "../../src/elf/index.ts";
 import { compileModule, inParallel, run, runChecked } from "../../src/host/index.ts";
-import { discover, liftFile } from "../../src/lift/index.ts";
-import { PieceWriter, pieceSymbol } from "../../src/lift/piece.ts";
-import { ALL_FLAGS, ARGUMENTS, PARAMETER_TYPES, PARAMETERS, VARIABLES } from "../../src/lift/variables.ts";
+import { GUEST_CODE } from "../../src/host/translate.ts";
+import { ARGUMENTS, PARAMETER_TYPES, PARAMETERS, VARIABLES } from "../../src/lift/variables.ts";
 import { IrModule } from "../../src/llvm/index.ts";
 import { linkWithInterpreter } from "./link.ts";
+import { type Lifted, liftInto } from "./one-instruction.ts";
 import { makeCases, type Options } from "./run.ts";
 
-const CODE_PAGE = 0x10000000;
-const CODE_AT = 0x10000800;
 const CASES_A_MODULE = 400;
-const PASSES = "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,early-cse,dse,adce)";
-
-/** An ELF file that is one page of int3 with the instruction in it, at the address at which the harness has it. */
-function elfOf(instruction: Uint8Array): Uint8Array {
-  const file = new Uint8Array(0x2000).fill(0xcc, 0x1000);
-  file.set(instruction, 0x1000 + CODE_AT - CODE_PAGE);
-  const view = new DataView(file.buffer);
-  view.setUint32(0, 0x464c457f, true);
-  file.set([2, 1, 1], 4);
-  view.setUint16(16, 2, true);
-  view.setUint16(18, 62, true);
-  view.setBigUint64(24, BigInt(CODE_AT), true);
-  view.setBigUint64(32, 64n, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 1, true);
-  view.setUint32(64, 1, true);
-  view.setUint32(68, 5, true);
-  view.setBigUint64(72, 0x1000n, true);
-  for (const at of [80, 88]) view.setBigUint64(at, BigInt(CODE_PAGE), true);
-  for (const at of [96, 104]) view.setBigUint64(at, 0x1000n, true);
-  return file;
-}
 
 /** The crossing into and out of translated code, from the convention's own tables. */
 function writeCrossing(module: IrModule): void {
@@ -57,27 +32,6 @@ function writeCrossing(module: IrModule): void {
   module.append(`${exit}  ret void\n}`);
 }
 
-interface Lifted {
-  readonly hex: string;
-  readonly symbol: string;
-}
-
-/** Writes the pieces of one instruction into `module`; null if it is left to the interpreter. */
-function liftInto(module: IrModule, hex: string, prefix: string): Lifted | null {
-  const file = liftFile(discover(readElf(elfOf(Buffer.from(hex, "hex")), hex)).map);
-  // All flags are compared, whether a program could read them or not.
-  const { graph } = file.context;
-  for (const block of graph.blocks.values()) block.liveFlags = ALL_FLAGS;
-  const liveAfter = new Map([...graph.blocks.values()].map((block) => [block, ALL_FLAGS]));
-  const heads = new Set(file.pieces.map((piece) => piece.head));
-  const own = file.pieces.find((piece) => piece.head.start === CODE_AT);
-  if (!own || file.interpretedInstructions > 0) return null;
-  for (const piece of file.pieces) {
-    new PieceWriter(module, piece, { ...file.context, liveAfter, symbolPrefix: prefix }, heads).write();
-  }
-  return { hex, symbol: pieceSymbol(CODE_AT, prefix) };
-}
-
 function bytesText(hex: string): string {
   const bytes = [...Buffer.from(hex.padEnd(30, "0"), "hex"), hex.length / 2];
   return bytes.map((byte) => `i8 ${byte}`).join(", ");
@@ -88,7 +42,6 @@ async function buildLifted(lines: readonly string[]): Promise<{ objects: string[
   const instructions = [...new Set(lines.map((line) => line.split(" ", 1)[0]!))];
   const jobs: (() => Promise<string>)[] = [];
   const lifted: Lifted[] = [];
-  const options = { passes: PASSES, level: "-O2", llc: ["-mattr=+v8.1a,+lse,+rcpc"] } as const;
   for (let first = 0; first < instructions.length; first += CASES_A_MODULE) {
     const module = new IrModule("aarch64");
     instructions.slice(first, first + CASES_A_MODULE).forEach((hex, i) => {
@@ -96,7 +49,7 @@ async function buildLifted(lines: readonly string[]): Promise<{ objects: string[
       if (one) lifted.push(one);
     });
     const ir = module.toString().replaceAll("define hidden", "define");
-    jobs.push(() => compileModule("aarch64", ir, options));
+    jobs.push(() => compileModule("aarch64", ir, GUEST_CODE));
   }
   const index = new IrModule("aarch64");
   writeCrossing(index);
@@ -106,7 +59,7 @@ async function buildLifted(lines: readonly string[]): Promise<{ objects: string[
   });
   index.append(`@lifted_cases = global [${rows.length} x { [16 x i8], ptr }] [${rows.join(", ")}]`);
   index.append(`@lifted_count = global i64 ${rows.length}`);
-  jobs.push(() => compileModule("aarch64", index.toString(), options));
+  jobs.push(() => compileModule("aarch64", index.toString(), GUEST_CODE));
   return { objects: await inParallel(jobs), count: lifted.length };
 }
 

@@ -1,0 +1,56 @@
+// Lifts one instruction by itself, as a program that has nothing else in it.
+
+import { readElf } from "../../src/elf/index.ts";
+import { discover, liftFile } from "../../src/lift/index.ts";
+import { PieceWriter, pieceSymbol } from "../../src/lift/piece.ts";
+import { ALL_FLAGS } from "../../src/lift/variables.ts";
+import type { IrModule } from "../../src/llvm/index.ts";
+
+const CODE_PAGE = 0x10000000;
+/** Where the harness has its instruction, too. */
+const CODE_AT = 0x10000800;
+
+/** An ELF file that is one page of int3 with the instruction in it, at the address at which the harness has it. */
+function elfOf(instruction: Uint8Array): Uint8Array {
+  const file = new Uint8Array(0x2000).fill(0xcc, 0x1000);
+  file.set(instruction, 0x1000 + CODE_AT - CODE_PAGE);
+  const view = new DataView(file.buffer);
+  view.setUint32(0, 0x464c457f, true);
+  file.set([2, 1, 1], 4);
+  view.setUint16(16, 2, true);
+  view.setUint16(18, 62, true);
+  view.setBigUint64(24, BigInt(CODE_AT), true);
+  view.setBigUint64(32, 64n, true);
+  view.setUint16(54, 56, true);
+  view.setUint16(56, 1, true);
+  view.setUint32(64, 1, true);
+  view.setUint32(68, 5, true);
+  view.setBigUint64(72, 0x1000n, true);
+  for (const at of [80, 88]) view.setBigUint64(at, BigInt(CODE_PAGE), true);
+  for (const at of [96, 104]) view.setBigUint64(at, 0x1000n, true);
+  return file;
+}
+
+export interface Lifted {
+  readonly hex: string;
+  readonly symbol: string;
+}
+
+/**
+ * Writes the pieces of one instruction (as hexadecimal digits) into `module`, with all flags that it sets; null if it is left
+ * to the interpreter.
+ */
+export function liftInto(module: IrModule, hex: string, prefix: string): Lifted | null {
+  const file = liftFile(discover(readElf(elfOf(Buffer.from(hex, "hex")), hex)).map);
+  // All flags are compared, whether a program could read them or not.
+  const { graph } = file.context;
+  for (const block of graph.blocks.values()) block.liveFlags = ALL_FLAGS;
+  const liveAfter = new Map([...graph.blocks.values()].map((block) => [block, ALL_FLAGS]));
+  const heads = new Set(file.pieces.map((piece) => piece.head));
+  const own = file.pieces.find((piece) => piece.head.start === CODE_AT);
+  if (!own || file.interpretedInstructions > 0) return null;
+  for (const piece of file.pieces) {
+    new PieceWriter(module, piece, { ...file.context, liveAfter, symbolPrefix: prefix }, heads).write();
+  }
+  return { hex, symbol: pieceSymbol(CODE_AT, prefix) };
+}
