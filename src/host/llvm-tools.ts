@@ -13,7 +13,7 @@ export type CompileTarget = "x86_64" | "aarch64";
 /** Options of llc for each target. The runtime has no libc and no compiler library, so nothing may need one. */
 const LLC_OPTIONS: Readonly<Record<CompileTarget, readonly string[]>> = {
   x86_64: ["-mcpu=x86-64-v3"],
-  aarch64: [],
+  aarch64: ["-mattr=+crc,+aes,+sha2"],
 };
 const CLANG_OPTIONS: Readonly<Record<CompileTarget, readonly string[]>> = {
   x86_64: ["--target=x86_64-linux-gnu", "-march=x86-64-v3"],

@@ -2,7 +2,7 @@
 // registers come last (registers.ts); memory is accessed in the order in which the semantic asks.
 
 import { CpuState, EXIT, offsetOf } from "../abi/index.ts";
-import { type IrFunction, IrMemory, IrOps, type IrValue } from "../llvm/index.ts";
+import { type IrFunction, IrMemory, IrNativeOps, type IrValue } from "../llvm/index.ts";
 import type { Flag, Sem } from "../sem/index.ts";
 import { Decoded } from "./decoded.ts";
 import { Registers } from "./registers.ts";
@@ -10,7 +10,7 @@ import { Registers } from "./registers.ts";
 const DECODED_BITS: Readonly<Record<string, number>> = { u8: 8, u16: 16, u64: 64 };
 
 /** Operations and machine for one function of the interpreter. */
-export class InterpreterSem extends IrOps implements Sem<IrValue> {
+export class InterpreterSem extends IrNativeOps implements Sem<IrValue> {
   readonly registers: Registers;
   readonly memory: IrMemory;
 

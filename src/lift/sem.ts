@@ -3,7 +3,7 @@
 
 import { CpuState, offsetOf } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
-import { type IrFunction, IrMemory, IrOps, IrValue, laneType } from "../llvm/index.ts";
+import { type IrFunction, IrMemory, IrNativeOps, IrValue, laneType } from "../llvm/index.ts";
 import { type Flag, type Sem, Unsupported } from "../sem/index.ts";
 import type { Instruction } from "../x86/index.ts";
 import { FLAG_FIRST, flagVariable, HIGH_FIRST, LOW_FIRST, MASK_FIRST, MID_FIRST, VARIABLES } from "./variables.ts";
@@ -44,7 +44,7 @@ export interface PieceHooks {
 const GENERAL_PROTECTION = 13;
 const FIELD_WIDTHS = new Map(CpuState.fields.map((f) => [f.name, f.sizeBytes * 8]));
 
-export class LiftSem extends IrOps implements Sem<IrValue> {
+export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   readonly #hooks: PieceHooks;
   readonly #memory: IrMemory;
   readonly #isRelocatable: boolean;

@@ -219,6 +219,9 @@ export class IrLaneOps extends IrIntegerOps {
         return this.#plain("ashr", laneBits, a, this.lanes("umin", laneBits, b, splat(laneBits - 1)));
       case "shl":
       case "lshr": {
+        if (this.target === "aarch64" && a.width % 128 === 0 && b.constant === undefined) {
+          return this.#shiftEach(op, laneBits, a, b);
+        }
         const inside = this.lanes("ult", laneBits, b, splat(laneBits));
         const shifted = this.#plain(op, laneBits, a, this.and(b, splat(laneBits - 1)));
         return this.and(inside, shifted);
@@ -246,6 +249,20 @@ export class IrLaneOps extends IrIntegerOps {
     }
     const sum = this.lanes("add", wide, this.lanes("add", wide, x, y), splat(1));
     return this.narrow(this.#plain("lshr", wide, sum, splat(1)), wide, laneBits, "truncate");
+  }
+
+  /** aarch64 shifts each lane by a signed count, of which it reads the low byte, and clears it if the count is large. */
+  #shiftEach(op: "shl" | "lshr", laneBits: number, a: IrValue, b: IrValue): IrValue {
+    const counts = this.lanes("umin", laneBits, b, this.splat(this.int(laneBits, laneBits), b.width));
+    const signed = op === "shl" ? counts : this.lanes1("neg", laneBits, counts);
+    const type = laneType(128, laneBits);
+    const parts: IrValue[] = [];
+    for (let low = 0; low < a.width; low += 128) {
+      const [value, count] = [a, signed].map((whole) => this.fn.typed(this.bits(whole, low, 128), type));
+      const name = `llvm.aarch64.neon.ushl.v${128 / laneBits}i${laneBits}`;
+      parts.unshift(this.fn.named(128, type, this.fn.intrinsic(name, type, [value!, count!])));
+    }
+    return parts.length === 1 ? parts[0]! : this.concat(...parts);
   }
 
   /** Byte table look-ups: aarch64's tbl takes up to four registers of table and gives zero outside of it. */

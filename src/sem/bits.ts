@@ -194,19 +194,26 @@ export function parallelDeposit(): Semantic {
   };
 }
 
-/** crc32: the reflected Castagnoli polynomial, a bit at a time, over the whole of operand 1. */
+/** crc32: the reflected Castagnoli polynomial over the whole of operand 1. */
 export function crc32c(): Semantic {
   return (sem, insn) => {
     const data = insn.read(1);
-    const width = Math.max(32, sem.w(data));
-    let rest = sem.xor(resize(sem, resize(sem, insn.read(0), 32), width), resize(sem, data, width));
-    const polynomial = sem.int(width, 0x82f63b78);
-    for (let bit = 0; bit < sem.w(data); bit++) {
-      const taken = sem.and(polynomial, sem.neg(sem.and(rest, sem.int(width, 1))));
-      rest = sem.xor(sem.lshr(rest, sem.int(width, 1)), taken);
-    }
-    insn.write(0, resize(sem, resize(sem, rest, 32), insn.width(0)));
+    const crc = resize(sem, insn.read(0), 32);
+    const value = sem.native("crc32c", [crc, data], () => bitwiseCrc(sem, crc, data));
+    insn.write(0, resize(sem, value, insn.width(0)));
   };
+}
+
+/** A bit at a time. */
+function bitwiseCrc<V>(sem: Sem<V>, crc: V, data: V): V {
+  const width = Math.max(32, sem.w(data));
+  let rest = sem.xor(resize(sem, crc, width), resize(sem, data, width));
+  const polynomial = sem.int(width, 0x82f63b78);
+  for (let bit = 0; bit < sem.w(data); bit++) {
+    const taken = sem.and(polynomial, sem.neg(sem.and(rest, sem.int(width, 1))));
+    rest = sem.xor(sem.lshr(rest, sem.int(width, 1)), taken);
+  }
+  return resize(sem, rest, 32);
 }
 
 /** cbw, cwde, cdqe: the accumulator sign-extended in place. */

@@ -3,8 +3,10 @@
 
 import { full } from "./rows.ts";
 import {
+  type Binary,
   binary,
   binaryWhole,
+  choose,
   every,
   firstSource,
   perBlock,
@@ -13,7 +15,7 @@ import {
   shuffleBlocks,
   source,
 } from "./simd-operands.ts";
-import type { Insn, Row, Sem, Semantic } from "./vocabulary.ts";
+import type { Row, Sem, Semantic } from "./vocabulary.ts";
 
 const bytes = <V>(s: Sem<V>, like: V, value: number): V => every(s, s.w(like), 8, value);
 
@@ -93,26 +95,45 @@ function mixColumns<V>(s: Sem<V>, a: V, factors: readonly number[]): V {
 const MIX = [2, 3, 1, 1];
 const INVERSE_MIX = [14, 11, 13, 9];
 
+const encryptBytes = <V>(s: Sem<V>, a: V): V =>
+  s.native("aesEncrypt", [a], () => substitute(s, shuffleBlocks(s, 8, a, a, SHIFT_ROWS)));
+const decryptBytes = <V>(s: Sem<V>, a: V): V =>
+  s.native("aesDecrypt", [a], () => substituteInverse(s, shuffleBlocks(s, 8, a, a, INVERSE_SHIFT_ROWS)));
+const mix = <V>(s: Sem<V>, a: V): V => s.native("aesMix", [a], () => mixColumns(s, a, MIX));
+const unmix = <V>(s: Sem<V>, a: V): V => s.native("aesInverseMix", [a], () => mixColumns(s, a, INVERSE_MIX));
+
 /** One AES round of each block of 128 bits. */
 function round(direction: "encrypt" | "decrypt", last: boolean): Semantic {
-  return binaryWhole(128, (s, state, key) => {
-    const isEncryption = direction === "encrypt";
-    const shifted = shuffleBlocks(s, 8, state, state, isEncryption ? SHIFT_ROWS : INVERSE_SHIFT_ROWS);
-    const replaced = isEncryption ? substitute(s, shifted) : substituteInverse(s, shifted);
-    const mixed = last ? replaced : mixColumns(s, replaced, isEncryption ? MIX : INVERSE_MIX);
-    return s.xor(mixed, key);
-  });
+  return binaryWhole(128, (s, state, key) =>
+    perBlock(s, [state, key], ([block, blockKey]) => {
+      const isEncryption = direction === "encrypt";
+      const replaced = isEncryption ? encryptBytes(s, block!) : decryptBytes(s, block!);
+      const mixed = last ? replaced : isEncryption ? mix(s, replaced) : unmix(s, replaced);
+      return s.xor(mixed, blockKey!);
+    }),
+  );
 }
 
-const inverseMix: Semantic = (s, insn) => insn.write(0, mixColumns(s, source(s, insn, 1), INVERSE_MIX));
+const inverseMix: Semantic = (s, insn) => insn.write(0, unmix(s, source(s, insn, 1)));
 
 const keyAssist: Semantic = (s, insn) => {
-  const replaced = substitute(s, source(s, insn, 1));
+  const a = source(s, insn, 1);
+  const replaced = encryptBytes(s, shuffleBlocks(s, 8, a, a, INVERSE_SHIFT_ROWS));
   const constant = s.zext(insn.immediate(2, 8), 32);
   const rotated = (word: typeof constant) => s.xor(s.rotr(word, s.int(32, 8)), constant);
   const [one, three] = [s.bits(replaced, 32, 32), s.bits(replaced, 96, 32)];
   insn.write(0, s.concat(rotated(three), three, rotated(one), one));
 };
+
+function carrylessProduct<V>(s: Sem<V>, a: V, b: V): V {
+  const other = s.zext(b, 128);
+  let product = s.int(128, 0);
+  for (let bit = 0; bit < 64; bit++) {
+    const selected = s.sext(s.bits(a, bit, 1), 128);
+    product = s.xor(product, s.and(selected, s.shl(other, s.int(128, bit))));
+  }
+  return product;
+}
 
 /** pclmulqdq: the quadwords of each block that bits 0 and 4 of the immediate choose. */
 const carryless: Semantic = (s, insn) => {
@@ -122,13 +143,8 @@ const carryless: Semantic = (s, insn) => {
   const value = perBlock(s, [insn.read(first), b], ([x, y]) => {
     const quad = (block: typeof b, bit: number) =>
       s.select(s.bits(immediate, bit, 1), s.bits(block, 64, 64), s.bits(block, 0, 64));
-    const [factor, other] = [quad(x!, 0), s.zext(quad(y!, 4), 128)];
-    let product = s.int(128, 0);
-    for (let bit = 0; bit < 64; bit++) {
-      const selected = s.sext(s.bits(factor, bit, 1), 128);
-      product = s.xor(product, s.and(selected, s.shl(other, s.int(128, bit))));
-    }
-    return product;
+    const [factor, other] = [quad(x!, 0), quad(y!, 4)];
+    return s.native("carrylessMultiply", [factor, other], () => carrylessProduct(s, factor, other));
   });
   insn.write(0, value);
 };
@@ -161,24 +177,39 @@ const words = <V>(s: Sem<V>, a: V): V[] => range(4, (i) => s.bits(a, 96 - 32 * i
 const rotateRight = <V>(s: Sem<V>, a: V, count: number): V => s.rotr(a, s.int(32, count));
 const rotateLeft = <V>(s: Sem<V>, a: V, count: number): V => s.rotl(a, s.int(32, count));
 
-const sha1Rounds: Semantic = <V>(s: Sem<V>, insn: Insn<V>) => {
-  const w = words(s, insn.read(1));
-  let [a, b, c, d] = words(s, insn.read(0)) as [V, V, V, V];
-  const kind = s.bits(insn.immediate(2, 8), 0, 2);
-  const constants = [0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6];
-  const pick = (values: V[]) =>
-    values.reduce((chosen, value, i) => (i === 0 ? value : s.select(s.eq(kind, s.int(2, i)), value, chosen)));
-  const constant = pick(constants.map((value) => s.int(32, value)));
+type Sha1Function = "sha1Choice" | "sha1Parity" | "sha1Majority";
+
+/** Four rounds; the constant has been added to the words. */
+function sha1FourRounds<V>(s: Sem<V>, name: Sha1Function, state: V, input: V): V {
+  const w = words(s, input);
+  let [a, b, c, d] = words(s, state) as [V, V, V, V];
   let e = s.int(32, 0);
+  const mix = (): V => {
+    if (name === "sha1Parity") return s.xor(b, s.xor(c, d));
+    if (name === "sha1Choice") return s.xor(s.and(b, c), s.and(s.not(b), d));
+    return s.xor(s.and(b, c), s.xor(s.and(b, d), s.and(c, d)));
+  };
   for (let i = 0; i < 4; i++) {
-    const parity = s.xor(b, s.xor(c, d));
-    const choice = s.xor(s.and(b, c), s.and(s.not(b), d));
-    const majority = s.xor(s.and(b, c), s.xor(s.and(b, d), s.and(c, d)));
-    const mixed = pick([choice, parity, majority, parity]);
-    const sum = s.add(s.add(s.add(mixed, rotateLeft(s, a, 5)), s.add(w[i]!, e)), constant);
+    const sum = s.add(s.add(mix(), rotateLeft(s, a, 5)), s.add(w[i]!, e));
     [a, b, c, d, e] = [sum, a, rotateLeft(s, b, 30), c, d];
   }
-  insn.write(0, s.concat(a, b, c, d));
+  return s.concat(a, b, c, d);
+}
+
+const sha1Rounds: Semantic = (s, insn) => {
+  const input = insn.read(1);
+  const state = insn.read(0);
+  const kinds: readonly (readonly [Sha1Function, constant: number])[] = [
+    ["sha1Choice", 0x5a827999],
+    ["sha1Parity", 0x6ed9eba1],
+    ["sha1Majority", 0x8f1bbcdc],
+    ["sha1Parity", 0xca62c1d6],
+  ];
+  const choices = kinds.map(([name, constant]) => () => {
+    const sums = s.lanes("add", 32, input, every(s, 128, 32, constant));
+    return s.native(name, [state, sums], () => sha1FourRounds(s, name, state, sums));
+  });
+  insn.write(0, choose(s, s.bits(insn.immediate(2, 8), 0, 2), choices));
 };
 
 const sha1NextE: Semantic = (s, insn) => {
@@ -193,55 +224,68 @@ const sha1Message1: Semantic = (s, insn) => {
   insn.write(0, s.xor(a, s.concat(s.bits(a, 0, 64), s.bits(b, 64, 64))));
 };
 
+/** The last word depends on the first of the four that are made here. */
 const sha1Message2: Semantic = (s, insn) => {
-  const b = words(s, insn.read(1));
-  const a = words(s, insn.read(0));
-  const w16 = rotateLeft(s, s.xor(a[0]!, b[1]!), 1);
-  const w17 = rotateLeft(s, s.xor(a[1]!, b[2]!), 1);
-  const w18 = rotateLeft(s, s.xor(a[2]!, b[3]!), 1);
-  const w19 = rotateLeft(s, s.xor(a[3]!, w16), 1);
-  insn.write(0, s.concat(w16, w17, w18, w19));
+  const b = insn.read(1);
+  const a = insn.read(0);
+  const rotated = (value: typeof a) => s.lanes("rotl", 32, value, every(s, 128, 32, 1));
+  const most = rotated(s.xor(a, s.concat(s.bits(b, 0, 96), s.int(32, 0))));
+  const top = s.shuffle(32, rotated(most), s.int(128, 0), [3, 4, 4, 4]);
+  insn.write(0, s.xor(most, top));
 };
 
-const sha256Rounds: Semantic = <V>(s: Sem<V>, insn: Insn<V>) => {
-  const abef = words(s, insn.read(1));
-  const cdgh = words(s, insn.read(0));
-  const constants = s.vector(0, 128);
-  let [a, b, e, f] = abef as [V, V, V, V];
-  let [c, d, g, h] = cdgh as [V, V, V, V];
+function sha256TwoRounds<V>(s: Sem<V>, cdgh: V, abef: V, input: V): V {
+  let [a, b, e, f] = words(s, abef) as [V, V, V, V];
+  let [c, d, g, h] = words(s, cdgh) as [V, V, V, V];
   for (let i = 0; i < 2; i++) {
     const choice = s.xor(s.and(e, f), s.and(s.not(e), g));
     const majority = s.xor(s.and(a, b), s.xor(s.and(a, c), s.and(b, c)));
     const sigma1 = s.xor(rotateRight(s, e, 6), s.xor(rotateRight(s, e, 11), rotateRight(s, e, 25)));
     const sigma0 = s.xor(rotateRight(s, a, 2), s.xor(rotateRight(s, a, 13), rotateRight(s, a, 22)));
-    const sum = s.add(s.add(choice, sigma1), s.add(s.bits(constants, 32 * i, 32), h));
+    const sum = s.add(s.add(choice, sigma1), s.add(s.bits(input, 32 * i, 32), h));
     [a, b, c, d, e, f, g, h] = [s.add(sum, s.add(majority, sigma0)), a, b, c, s.add(sum, d), e, f, g];
   }
-  insn.write(0, s.concat(a, b, e, f));
+  return s.concat(a, b, e, f);
+}
+
+const sha256Rounds: Semantic = (s, insn) => {
+  const operands = [insn.read(0), insn.read(1), s.vector(0, 128)] as const;
+  insn.write(
+    0,
+    s.native("sha256Rounds", operands, () => sha256TwoRounds(s, ...operands)),
+  );
 };
 
-const sha256Message1: Semantic = (s, insn) => {
-  const b = insn.read(1);
-  const a = insn.read(0);
+function sha256FirstSums<V>(s: Sem<V>, a: V, b: V): V {
   const next = s.concat(s.bits(b, 0, 32), s.bits(a, 32, 96));
   const count = (value: number) => every(s, 128, 32, value);
   const sigma = s.xor(
     s.xor(s.lanes("rotr", 32, next, count(7)), s.lanes("rotr", 32, next, count(18))),
     s.lanes("lshr", 32, next, count(3)),
   );
-  insn.write(0, s.lanes("add", 32, a, sigma));
-};
+  return s.lanes("add", 32, a, sigma);
+}
 
-const sha256Message2: Semantic = (s, insn) => {
-  const [w15, w14] = words(s, insn.read(1));
-  const a = insn.read(0);
-  const sigma = (w: typeof a) => s.xor(s.xor(rotateRight(s, w, 17), rotateRight(s, w, 19)), s.lshr(w, s.int(32, 10)));
+function sha256SecondSums<V>(s: Sem<V>, a: V, b: V): V {
+  const [w15, w14] = words(s, b);
+  const sigma = (w: V) => s.xor(s.xor(rotateRight(s, w, 17), rotateRight(s, w, 19)), s.lshr(w, s.int(32, 10)));
   const w16 = s.add(s.bits(a, 0, 32), sigma(w14!));
   const w17 = s.add(s.bits(a, 32, 32), sigma(w15!));
   const w18 = s.add(s.bits(a, 64, 32), sigma(w16));
   const w19 = s.add(s.bits(a, 96, 32), sigma(w17));
-  insn.write(0, s.concat(w19, w18, w17, w16));
-};
+  return s.concat(w19, w18, w17, w16);
+}
+
+function sha256Message(op: "sha256Message1" | "sha256Message2", compose: Binary): Semantic {
+  return (s, insn) => {
+    const b = insn.read(1);
+    const a = insn.read(0);
+    insn.write(
+      0,
+      s.native(op, [a, b], () => compose(s, a, b)),
+    );
+  };
+}
 
 const both = (name: string, semantic: Semantic): Row[] => [
   full(name, semantic),
@@ -264,6 +308,6 @@ export const SIMD_CRYPTO: readonly Row[] = [
   full("Sha1msg1", sha1Message1),
   full("Sha1msg2", sha1Message2),
   full("Sha256rnds2", sha256Rounds),
-  full("Sha256msg1", sha256Message1),
-  full("Sha256msg2", sha256Message2),
+  full("Sha256msg1", sha256Message("sha256Message1", sha256FirstSums)),
+  full("Sha256msg2", sha256Message("sha256Message2", sha256SecondSums)),
 ];

@@ -22,7 +22,7 @@ import {
   slice,
   source,
 } from "./simd-operands.ts";
-import type { LaneOp, Row, Sem, Semantic } from "./vocabulary.ts";
+import type { LaneOp, NativeOp, Row, Sem, Semantic } from "./vocabulary.ts";
 
 const both = (name: string, semantic: Semantic): Row[] => [
   full(name, semantic),
@@ -63,10 +63,18 @@ function pairProducts<V>(s: Sem<V>, laneBits: number, a: V, b: V, signedA: boole
   return [product("low"), product("high")];
 }
 
-const multiplyAddWords = binaryWhole(32, (s, a, b) => {
-  const [lowProduct, highProduct] = pairProducts(s, 32, a, b, true);
-  return s.lanes("add", 32, lowProduct, highProduct);
-});
+/** `compose` on each block of 128 bits, or what the host has for it. */
+function nativeBlocks<V>(s: Sem<V>, op: NativeOp, a: V, b: V, compose: (a: V, b: V) => V): V {
+  if (s.w(a) < 128) return compose(a, b);
+  return perBlock(s, [a, b], ([x, y]) => s.native(op, [x!, y!], () => compose(x!, y!)));
+}
+
+const multiplyAddWords = binaryWhole(32, (s, a, b) =>
+  nativeBlocks(s, "multiplyAddWords", a, b, (x, y) => {
+    const [lowProduct, highProduct] = pairProducts(s, 32, x, y, true);
+    return s.lanes("add", 32, lowProduct, highProduct);
+  }),
+);
 
 const multiplyAddBytes = binaryWhole(16, (s, a, b) => {
   const [lowProduct, highProduct] = pairProducts(s, 16, a, b, false);
@@ -85,14 +93,16 @@ const multiplyHighRounded = binary(16, (s, a, b) => {
 });
 
 /** Sums of absolute differences of bytes, as 64-bit lanes. */
-const sumDifferences = binaryWhole(64, (s, a, b) => {
-  const width = s.w(a);
-  const difference = s.lanes("sub", 8, s.lanes("umax", 8, a, b), s.lanes("umin", 8, a, b));
-  let sum = s.lanes("add", 16, halfLanes(s, 16, difference, "low", false), halfLanes(s, 16, difference, "high", false));
-  sum = s.lanes("add", 32, halfLanes(s, 32, sum, "low", false), halfLanes(s, 32, sum, "high", false));
-  sum = s.lanes("add", 64, halfLanes(s, 64, sum, "low", false), halfLanes(s, 64, sum, "high", false));
-  return s.and(sum, every(s, width, 64, 0xffff));
-});
+const sumDifferences = binaryWhole(64, (s, a, b) =>
+  nativeBlocks(s, "sumDifferences", a, b, (x, y) => {
+    let sum = s.lanes("sub", 8, s.lanes("umax", 8, x, y), s.lanes("umin", 8, x, y));
+    for (const bits of [16, 32, 64]) {
+      const half = (which: "low" | "high") => halfLanes(s, bits, sum, which, false);
+      sum = s.lanes("add", bits, half("low"), half("high"));
+    }
+    return sum;
+  }),
+);
 
 /** psign: negated, zeroed or kept by the sign of the second operand. */
 function sign(laneBits: number): Semantic {

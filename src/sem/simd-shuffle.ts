@@ -5,6 +5,7 @@
 import { full } from "./rows.ts";
 import {
   binaryWhole,
+  blockWidth,
   choose,
   every,
   extend,
@@ -53,9 +54,16 @@ function pack(from: number, how: "saturateSigned" | "saturateUnsigned"): Semanti
 
 /** pshufb: bytes of each block by the low bits of the index bytes; 0 where an index is negative. */
 const shuffleBytes = binaryWhole(8, (s, a, indices) => {
-  const chosen = perBlock(s, [a, indices], ([data, index]) => s.permute(8, data!, index!));
-  const negative = s.lanes("slt", 8, indices, s.int(s.w(a), 0));
-  return s.and(chosen, s.not(negative));
+  const count = blockWidth(s, a) / 8;
+  // Without the bits that do not matter, an index is in the table or has its top bit set.
+  const used = s.and(indices, every(s, s.w(a), 8, 0x80 | (count - 1)));
+  return perBlock(s, [a, used], ([data, index]) => {
+    const compose = () => {
+      const negative = s.lanes("slt", 8, index!, s.int(s.w(index!), 0));
+      return s.and(s.permute(8, data!, index!), s.not(negative));
+    };
+    return s.w(data!) === 128 ? s.native("lookUpBytes", [data!, index!], compose) : compose();
+  });
 });
 
 /** pshufd and vpermilps by immediate: each block's dwords by four fields of two bits. */

@@ -108,7 +108,30 @@ export interface Ops<V> {
   fpConvert(a: V, to: 16 | 32 | 64): V;
   /** Round one scalar to an integral value. */
   fpRound(a: V, rounding: Rounding): V;
+
+  /**
+   * What `compose` gives, which a binding may instead have from its host's own instructions. Operands and result are 128 bits wide
+   * unless said otherwise below.
+   */
+  native(op: NativeOp, operands: readonly V[], compose: () => V): V;
 }
+
+export type NativeOp =
+  | "aesEncrypt" // SubBytes(ShiftRows(a))
+  | "aesDecrypt" // the inverse
+  | "aesMix" // MixColumns(a)
+  | "aesInverseMix"
+  | "carrylessMultiply" // 64 bits by 64 bits
+  | "crc32c" // of 32 bits (also the result's) and data of 8, 16, 32 or 64 bits
+  | "sha1Choice" // four rounds as sha1rnds4 has them, on state and words with their constant added
+  | "sha1Parity"
+  | "sha1Majority"
+  | "sha256Rounds" // sha256rnds2: (operand 0, operand 1, xmm0)
+  | "sha256Message1"
+  | "sha256Message2"
+  | "lookUpBytes" // (table, indices): 0 for indices from 16 on
+  | "sumDifferences" // psadbw
+  | "multiplyAddWords"; // pmaddwd
 
 export type LaneOp =
   | "add"

@@ -182,6 +182,13 @@ export function widthSem(trace: Trace): Sem<Width> {
       scalarFloat(a);
       return a;
     },
+    native: (op, operands, compose) => {
+      const bits = op === "carrylessMultiply" ? 64 : 128;
+      if (op !== "crc32c") for (const operand of operands) is(operand, bits);
+      const value = compose();
+      is(value, op === "crc32c" ? 32 : 128);
+      return value;
+    },
 
     gpr: (number, bits) => {
       assert.ok(number >= 0 && number < 16);
