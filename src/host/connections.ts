@@ -1,8 +1,11 @@
-// A container's TCP connections made fit for a dump. CRIU keeps those that a process holds. It cannot keep one that the
-// kernel has taken and the server has not accepted yet, nor one that its process has closed while the kernel still sends
-// what was written. So before the freeze connection requests are dropped (whoever asks repeats them by itself) and the
-// queues get time to be accepted; and once the processes stand still, what is closed gets time to be sent.
+// A container's TCP connections made fit for a dump, and kept while they are restored. CRIU keeps those that a process
+// holds. It cannot keep one that the kernel has taken and the server has not accepted yet, nor one that its process has
+// closed while the kernel still sends what was written. So before the freeze connection requests are dropped (whoever
+// asks repeats them by itself) and the queues get time to be accepted; and once the processes stand still, what is
+// closed gets time to be sent. At the restore an engine gives the container its network before CRIU gives it its
+// sockets: what a peer sends in between would be answered with a reset. So the node's bridges hold it back until then.
 
+import { isIPv4, isIPv6 } from "node:net";
 import type { NodeShell } from "./shell.ts";
 
 const TABLE = "hcontainer_hold";
@@ -47,4 +50,47 @@ export async function admitConnections(shell: NodeShell, pid: number): Promise<v
 /** Waits, for a bounded time, until what closed connections still have to send has arrived. */
 export async function drainConnections(shell: NodeShell, pid: number): Promise<void> {
   await waitWhile(shell, pid, UNSENT);
+}
+
+// Without a migration to lift it (its process died), a shield ends by itself.
+const SHIELD_TIMEOUT = "10m";
+
+// In the family "bridge" both hooks are needed: what comes in by another port, and what the node itself sends or routes.
+function shieldRules(name: string, addresses: readonly string[]): string {
+  const set = (type: string, elements: readonly string[]): string =>
+    `  set ${type} {
+    type ${type}
+    flags timeout
+    timeout ${SHIELD_TIMEOUT}
+    ${elements.length === 0 ? "" : `elements = { ${elements.join(", ")} }`}
+  }`;
+  const chain = (hook: string): string =>
+    `  chain ${hook} {
+    type filter hook ${hook} priority -300; policy accept;
+    ip daddr @ipv4_addr drop
+    ip6 daddr @ipv6_addr drop
+  }`;
+  const [addresses4, addresses6] = [addresses.filter(isIPv4), addresses.filter(isIPv6)];
+  const parts = [set("ipv4_addr", addresses4), set("ipv6_addr", addresses6), chain("forward"), chain("output")];
+  return `table bridge ${name} {\n${parts.join("\n")}\n}\n`;
+}
+
+/**
+ * Holds back on the node's bridges what is sent to the addresses, until the answer is called or ten minutes have passed.
+ * `key` tells shields of one node apart. On a node without nft, or whose kernel cannot filter bridges, nothing is held
+ * back and `onMissing` hears why.
+ */
+export async function shieldAddresses(
+  shell: NodeShell,
+  key: string,
+  addresses: readonly string[],
+  onMissing: (why: string) => void = () => undefined,
+): Promise<() => Promise<void>> {
+  if (addresses.length === 0) return async () => undefined;
+  const name = `hcontainer_shield_${key}`;
+  const made = await shell.run("nft", ["-f", "-"], { input: shieldRules(name, addresses), timeoutMs: 30_000 });
+  if (made.status !== 0) onMissing(made.stderr);
+  return async () => {
+    await shell.run("nft", ["delete", "table", "bridge", name], { timeoutMs: 30_000 });
+  };
 }

@@ -1,7 +1,7 @@
 export type { InterpreterBuild } from "./build-interpreter.ts";
 export type { RuntimePlace } from "./build-runtime.ts";
 export { cacheDirectory, cached, exists, sha256, sha256OfFile, withLock } from "./cache.ts";
-export { admitConnections, drainConnections, holdConnections } from "./connections.ts";
+export { admitConnections, drainConnections, holdConnections, shieldAddresses } from "./connections.ts";
 export { type CriuOptions, criuDump, criuRestore, criuWords } from "./criu.ts";
 export {
   type Architecture,

@@ -50,7 +50,16 @@ export const BOOT_MODULES = ["virtio_blk", "crc32c_generic", "ext4"];
 /** Modules that the virtual machine loads at its start: engine, network, and what criu asks the kernel with. */
 export const NODE_MODULES = [
   ...["virtio_net", "virtio_rng", "overlay", "veth", "bridge", "br_netfilter", "tun", "dummy", "fuse"],
-  ...["nf_tables", "nft_compat", "nft_chain_nat", "nft_ct", "nft_masq", "nft_nat", "nft_reject_inet"],
+  ...[
+    "nf_tables",
+    "nft_compat",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_masq",
+    "nft_nat",
+    "nft_reject_inet",
+    "nft_meta_bridge",
+  ],
   ...["xt_MASQUERADE", "xt_addrtype", "xt_conntrack", "xt_mark", "xt_comment", "xt_tcpudp", "xt_nat", "xt_REDIRECT"],
   ...["nf_conntrack_netlink", "nfnetlink", "sch_netem"],
   ...["unix_diag", "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "netlink_diag", "af_packet_diag"],

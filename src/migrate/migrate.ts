@@ -284,7 +284,9 @@ async function switchOver(
   await migration.run("transfer", () =>
     copyDirectory(source, from, target, checkpointDirectory(target, staged.twinId, checkpoint)),
   );
-  await migration.run("restore", () => startFromCheckpoint(target, staged.twinId, checkpoint), { isStartTried: true });
+  const { networks } = migration.attempt;
+  const restore = (): Promise<void> => startFromCheckpoint(target, staged.twinId, checkpoint, networks);
+  await migration.run("restore", restore, { isStartTried: true });
   const downtimeMs = performance.now() - start;
   return { downtimeMs, checkpointBytes: await sizeOf(source, from) };
 }

@@ -2,7 +2,7 @@
 // died (from its journal), so every action asks first what is there and may be repeated.
 
 import { HostError } from "../base/index.ts";
-import { admitConnections, type Json, jsonAt, objectAt, textAt } from "../host/index.ts";
+import { admitConnections, type Json, jsonAt, objectAt, shieldAddresses, textAt } from "../host/index.ts";
 import { checkpointDirectory } from "./container.ts";
 import type { MigrationNode } from "./node.ts";
 
@@ -82,13 +82,28 @@ export async function withCriuLog(node: MigrationNode, error: unknown): Promise<
   return new HostError(error.code, error.message, `${error.log}\n${stdout}`, error.cause);
 }
 
-/** Starts a container from its checkpoint. */
-export async function startFromCheckpoint(node: MigrationNode, id: string, checkpoint: string): Promise<void> {
+/** Every address that the container has on `networks`, as inspect describes them. */
+function addressesOn(networks: Json): string[] {
+  return Object.values(objectAt(networks))
+    .flatMap((settings) => [textAt(settings, "IPAddress"), textAt(settings, "GlobalIPv6Address")])
+    .filter((address) => address !== "");
+}
+
+/** Starts a container from its checkpoint, with the addresses that it has on `networks`. */
+export async function startFromCheckpoint(
+  node: MigrationNode,
+  id: string,
+  checkpoint: string,
+  networks: Json,
+): Promise<void> {
   const path = `/containers/${id}/start?checkpoint=${encodeURIComponent(checkpoint)}`;
+  const unshield = await shieldAddresses(node.shell, id.slice(0, 12), addressesOn(networks));
   try {
     await node.docker.call("POST", path, { timeoutMs: RESTORE_TIMEOUT_MS });
   } catch (error) {
     throw await withCriuLog(node, error);
+  } finally {
+    await unshield();
   }
 }
 
@@ -108,7 +123,7 @@ export async function resumeSource(source: MigrationNode, attempt: Attempt): Pro
         `container ${containerId.slice(0, 12)} has ended on ${source.name} and there is no checkpoint of it`,
       );
     await pinAddresses(source, containerId, attempt.networks);
-    await startFromCheckpoint(source, containerId, checkpoint);
+    await startFromCheckpoint(source, containerId, checkpoint, attempt.networks);
   }
   await setRestartPolicy(source, containerId, attempt.restartPolicy);
   await source.docker.request("DELETE", `/containers/${containerId}/checkpoints/${encodeURIComponent(checkpoint)}`);
