@@ -46,6 +46,9 @@ function printReport(report: TranslationReport, isFresh: boolean): void {
       `${formatMs(ms.discover)} discovery, ${formatMs(ms.analyse)} analysis, ${formatMs(ms.compile)} LLVM, ${formatMs(ms.link)} linking`,
     ],
   ];
+  const { tools, own } = report.cpuMilliseconds;
+  rows.push(["processor time", `${formatMs(own)} our own, ${formatMs(tools)} LLVM`]);
+  rows.push(["memory", `${Math.round(report.peakBytes / 2 ** 20)} MiB at most in our own process`]);
   for (const [name, text] of rows) process.stdout.write(`${name.padEnd(24)}${text}\n`);
   if (report.unsupported.length === 0) return;
   process.stdout.write("\nleft to the interpreter:\n");

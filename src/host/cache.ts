@@ -65,13 +65,8 @@ export async function cached(
   suffix: string,
   build: (temporaryPath: string) => Promise<void>,
 ): Promise<string> {
-  const path = join(cacheDirectory(), `${sha256(key)}${suffix}`);
-  const now = new Date();
-  if (await exists(path)) {
-    // The time of last use, for whoever wants to prune; an entry on a read-only cache is as good.
-    await utimes(path, now, now).catch(() => undefined);
-    return path;
-  }
+  const path = entryPath(key, suffix);
+  if (await isUsed(path)) return path;
   return withLock(`${path}.lock`, async () => {
     if (await exists(path)) return path;
     const part = `${path}.part`;
@@ -80,4 +75,40 @@ export async function cached(
     await rename(part, path);
     return path;
   });
+}
+
+let parts = 0;
+
+/**
+ * Like `cached` for one of many small files: there is no lock, so whoever wants it at the same time builds it as well
+ * and the last one stays.
+ */
+export async function cachedUnlocked(
+  key: string,
+  suffix: string,
+  build: (temporaryPath: string) => Promise<void>,
+): Promise<string> {
+  const path = entryPath(key, suffix);
+  if (await isUsed(path)) return path;
+  await mkdir(dirname(path), { recursive: true });
+  const part = `${path}.${process.pid}-${parts++}.part`;
+  try {
+    await build(part);
+    await rename(part, path);
+  } finally {
+    await rm(part, { force: true });
+  }
+  return path;
+}
+
+function entryPath(key: string, suffix: string): string {
+  return join(cacheDirectory(), `${sha256(key)}${suffix}`);
+}
+
+/** Whether the entry is there; notes the time of its use for whoever wants to prune (a read-only cache is as good). */
+async function isUsed(path: string): Promise<boolean> {
+  if (!(await exists(path))) return false;
+  const now = new Date();
+  await utimes(path, now, now).catch(() => undefined);
+  return true;
 }

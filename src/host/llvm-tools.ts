@@ -1,10 +1,10 @@
 // The LLVM tools of this machine (Debian's packages llvm-19, clang-19, lld-19). What they make is kept in the cache under
 // the content of its sources, the options and the tools' version.
 
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { cached, sha256 } from "./cache.ts";
+import { cached, cachedUnlocked, sha256 } from "./cache.ts";
 import { runChecked } from "./process.ts";
 
 /** A host to generate code for. */
@@ -20,6 +20,9 @@ const CLANG_OPTIONS: Readonly<Record<CompileTarget, readonly string[]>> = {
   aarch64: ["--target=aarch64-linux-gnu"],
 };
 const FREESTANDING = ["-std=c11", "-ffreestanding", "-fno-stack-protector", "-fPIC", "-Wall", "-Wextra", "-Werror"];
+
+/** The tools end soon: memory that they free is not worth giving back to the kernel (saves 5 to 10 % of their time). */
+const TOOL_MEMORY = { MALLOC_TOP_PAD_: `${64 << 20}`, MALLOC_TRIM_THRESHOLD_: `${2 ** 31 - 1}` };
 
 let version: Promise<string> | undefined;
 
@@ -44,11 +47,14 @@ export interface ModuleOptions {
 export async function compileModule(target: CompileTarget, ir: string, options: ModuleOptions): Promise<string> {
   const llc = [...LLC_OPTIONS[target], options.level, "--relocation-model=pic", ...(options.llc ?? [])];
   const key = ["module", await llvmVersion(), options.passes, ...llc, sha256(ir)].join("\n");
-  return cached(key, ".o", async (path) => {
-    await writeFile(`${path}.ll`, ir);
-    await runChecked("opt-19", [`-passes=${options.passes}`, `${path}.ll`, "-o", `${path}.bc`]);
-    await runChecked("llc-19", [...llc, "-filetype=obj", `${path}.bc`, "-o", path]);
-    await runChecked("rm", ["-f", `${path}.ll`, `${path}.bc`]);
+  return cachedUnlocked(key, ".o", async (path) => {
+    const bitcode = `${path}.bc`;
+    try {
+      await runChecked("opt-19", [`-passes=${options.passes}`, "-", "-o", bitcode], { input: ir, env: TOOL_MEMORY });
+      await runChecked("llc-19", [...llc, "-filetype=obj", bitcode, "-o", path], { env: TOOL_MEMORY });
+    } finally {
+      await rm(bitcode, { force: true });
+    }
   });
 }
 

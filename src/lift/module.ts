@@ -12,8 +12,11 @@ import { type LiftContext, PieceWriter } from "./piece.ts";
 import { LiftSem, type PieceHooks } from "./sem.ts";
 import { VARIABLES } from "./variables.ts";
 
-/** Instructions a shard has at most (one piece may have more). */
-const SHARD_INSTRUCTIONS = 6000;
+/**
+ * A shard holds the pieces whose heads lie between two multiples of so many bytes. By addresses and not by size, so that
+ * what changes in one place of a file (an entry found later, say) leaves the other shards as they were.
+ */
+const SHARD_BYTES = 0x8000;
 
 export interface Shard {
   readonly index: number;
@@ -105,11 +108,12 @@ export function liftFile(map: CodeMap): LiftedFile {
 /** The modules of a file, made one after the other. */
 export function* writeShards(file: LiftedFile): Generator<Shard> {
   const { context, pieces } = file;
+  const window = (piece: Piece): number => Math.floor(piece.head.start / SHARD_BYTES);
   let index = 0;
   for (let first = 0; first < pieces.length; ) {
     let end = first;
     let instructions = 0;
-    for (; end < pieces.length && instructions < SHARD_INSTRUCTIONS; end++) {
+    for (; end < pieces.length && window(pieces[end]!) === window(pieces[first]!); end++) {
       for (const block of pieces[end]!.blocks) instructions += block.pcs.length;
     }
     const members = pieces.slice(first, end);
