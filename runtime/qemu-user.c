@@ -46,18 +46,27 @@ char *put_qemu_variable(unsigned number, char *to, char *end) {
     return text_append(text_append(to, end, variable.name), end, variable.value);
 }
 
+static void log_line(char *line, uint64_t length) {
+    int64_t log = HOST4(openat, AT_CURRENT_DIRECTORY, PROC_PRIVATE->module_log, O_WRONLY_ | O_APPEND_ | O_CLOEXEC_, 0);
+    if (log < 0) return;
+    line[length] = '\n';
+    HOST3(write, log, line, length + 1);
+    HOST1(close, log);
+}
+
 /** Notes the file of a module, so that it can be translated before it runs again. */
 void log_module(int fd) {
-    struct proc_private *priv = PROC_PRIVATE;
-    char link[48], path[4096], *at = text_append(link, link + sizeof link, "/proc/self/fd/");
-    if (!priv->module_log[0]) return;
+    char link[48], path[4097], *at = text_append(link, link + sizeof link, "/proc/self/fd/");
+    if (!PROC_PRIVATE->module_log[0]) return;
     text_append_number(at, link + sizeof link, (uint64_t)fd, 10);
     int64_t length = HOST4(readlinkat, AT_CURRENT_DIRECTORY, link, path, sizeof path - 1);
-    int64_t log = HOST4(openat, AT_CURRENT_DIRECTORY, priv->module_log, O_WRONLY_ | O_APPEND_ | O_CLOEXEC_, 0);
-    if (log < 0) return;
-    if (length > 0) {
-        path[length] = '\n';
-        HOST3(write, log, path, length + 1);
-    }
-    HOST1(close, log);
+    if (length > 0) log_line(path, (uint64_t)length);
+}
+
+/** Notes that a process needs a variant of its code. */
+void log_variant(uint32_t variant) {
+    char line[32], *end = line + sizeof line - 1;
+    if (!PROC_PRIVATE->module_log[0]) return;
+    char *at = text_append(line, end, variant == VARIANT_ORDERED ? "variant ordered" : "variant precise");
+    log_line(line, (uint64_t)(at - line));
 }

@@ -9,17 +9,10 @@
 #define PAGE_UP(x) PAGE_DOWN((x) + PAGE - 1)
 /** The guest's addresses are below this (TASK_SIZE of x86-64). */
 #define GUEST_LIMIT 0x7ffffffff000ull
-/** What is ours under qemu user mode begins at the base and is this large. */
-#define QEMU_USER_BYTES 0x100000000000ull
 #define MESSAGE_PREFIX "hcontainer: "
 
 typedef int64_t hc_handler(struct cpu_state *cpu, const uint64_t *args);
-struct syscall_row {
-    hc_handler *handler;
-    uint16_t host;
-    uint8_t way, count, from[6], nested; /* nested: pointers are inside of what arguments point to */
-    char pointers[7];                    /* by argument, in the letters of src/abi/syscall-pointers.ts */
-};
+struct syscall_row { hc_handler *handler; uint16_t host; uint8_t way, count, from[6]; };
 
 /** Results of a handler that are none of the kernel's. */
 #define HC_RESTART (-512)   /* the call has not begun: the guest is at its syscall instruction */
@@ -34,7 +27,7 @@ enum { EXECUTING_RUNTIME, EXECUTING_INTERPRETER, EXECUTING_TRANSLATION };
 struct thread_private {
     uint32_t executing;        /* EXECUTING_* */
     uint32_t quiesce_hit;      /* a signal that the guest does not see interrupted the system call */
-    uint32_t vfork_child;      /* shares its parent's memory, not its signal actions: does not park before it execs or ends */
+    uint32_t vfork_child;      /* shares its parent's memory: does not park before it execs or ends */
     uint32_t host_mxcsr;       /* the modes of mxcsr that the host has; ~0: unknown */
     uint64_t restart_rip, restart_rsp, restart_deadline; /* a timed call that quiescing interrupted */
     uint64_t deadline;         /* of the timed call being made; 0 = none */
@@ -44,10 +37,9 @@ struct thread_private {
     uint64_t fault_error, fault_trap, fault_address;
     struct siginfo fault_info;
     uint64_t held_mask;        /* signals of faults that came by kill while the guest blocks them: blocked, pending */
-    uint32_t clear_handlers;   /* a vfork child is to begin without handlers */
     uint32_t held_quiesce;     /* the guest's own use of QUIESCE_SIGNAL, waiting until it unblocks it */
+    uint32_t hide_quiesce_pad;
     struct siginfo held_quiesce_info;
-    struct guest_sigaction own_actions[SIGNAL_LIMIT]; /* of a vfork child */
 };
 
 struct address_range { uint64_t start, end; };
@@ -61,9 +53,9 @@ struct proc_private {
     uint32_t thread_lock;      /* guards the choice of a thread slot */
     uint32_t module_lock;      /* guards the module table */
     uint32_t map_lock;         /* guards the placement of mappings */
+    uint32_t patch_lock;       /* guards changes of translated code */
     uint32_t last_module;
     uint32_t thread_slots;     /* thread areas that are or were mapped: slots below this */
-    uint32_t pad;
     uint32_t unsupported[512]; /* calls answered ENOSYS because they are refused or unknown, by number */
     char qemu_path[256];       /* only in the build for qemu user mode */
     char runtime_path[256];
@@ -166,12 +158,6 @@ _Noreturn void fatal(const char *text, const char *more);
 int64_t guest_read(void *to, uint64_t from, uint64_t bytes);
 int64_t guest_write(uint64_t to, const void *from, uint64_t bytes);
 int64_t guest_text(char *to, uint64_t from, uint64_t limit);
-int is_guest_memory(uint64_t address, uint64_t bytes);
-uint64_t kernel_pointer(uint64_t pointer, uint64_t bytes);
-
-/* pointers.c */
-void check_pointers(const struct syscall_row *row, const uint64_t *from, uint64_t *to);
-int64_t nested_call(struct cpu_state *cpu, const struct syscall_row *row, uint64_t *args);
 
 /* dispatch.c */
 uint64_t hc_lookup(struct cpu_state *cpu);
@@ -190,6 +176,8 @@ void key_finish(struct key_state *key);
 uint64_t translation_lookup(uint64_t pc);
 void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset);
 void modules_touched(uint64_t start, uint64_t end, int removed);
+void need_variant(uint32_t variant);
+int fault_in_translation(int number, int code, struct host_ucontext *context);
 
 /* placement.c */
 int64_t map_exactly(uint64_t address, uint64_t bytes, int prot, int flags, int fd, uint64_t offset);
@@ -211,8 +199,7 @@ int64_t guest_call_6(struct cpu_state *cpu, uint64_t number, uint64_t a, uint64_
 /* signals.c, signal-frame.c, quiesce.c */
 void hc_signal_handler(int number, struct siginfo *info, struct host_ucontext *context);
 void set_host_mask(struct cpu_state *cpu, uint64_t guest_mask);
-struct guest_sigaction *signal_actions(struct cpu_state *cpu);
-void install_signal(struct cpu_state *cpu, int number);
+void install_signal(int number);
 void install_signals(struct cpu_state *cpu);
 void use_signal_stack(struct cpu_state *cpu);
 void deliver_signal(struct cpu_state *cpu, int number, const struct siginfo *info);
@@ -232,9 +219,7 @@ void unpark(struct cpu_state *cpu);
 void take_qemu_variables(char **envp);
 char *put_qemu_variable(unsigned number, char *to, char *end);
 void log_module(int fd);
-
-/* syscalls-process.c */
-void clear_handlers(struct cpu_state *cpu);
+void log_variant(uint32_t variant);
 
 /* threads.c */
 struct cpu_state *thread_create_area(void);

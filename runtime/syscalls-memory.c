@@ -8,6 +8,15 @@ static int host_prot(uint64_t prot) {
     return result & PROT_EXEC ? result | PROT_READ : result;
 }
 
+/** Whether what is mapped is memory that others may write: not the many files that programs only read. */
+static int is_shared_memory(int prot, int flags, int fd) {
+    enum { GET_FLAGS = 3, ACCESS_MODE = 3, TMPFS = 0x01021994, HUGETLBFS = 0x958458f6 };
+    uint64_t about[15] = { 0 };
+    if ((flags & MAP_TYPE) != MAP_SHARED && (flags & MAP_TYPE) != MAP_SHARED_VALIDATE) return 0;
+    if (flags & MAP_ANONYMOUS || prot & PROT_WRITE || HOST3(fcntl, fd, GET_FLAGS, 0) & ACCESS_MODE) return 1;
+    return HOST2(fstatfs, fd, about) == 0 && (about[0] == TMPFS || about[0] == HUGETLBFS);
+}
+
 int64_t hc_sys_mmap(struct cpu_state *cpu, const uint64_t *args) {
     uint64_t address = args[0], bytes = args[1], offset = args[5];
     int flags = (int)args[3], fd = (int)args[4], prot = host_prot(args[2]);
@@ -25,6 +34,7 @@ int64_t hc_sys_mmap(struct cpu_state *cpu, const uint64_t *args) {
     } else {
         got = place_mapping(address, bytes, prot, flags, fd, offset);
     }
+    if (got >= 0 && PROC->variant != VARIANT_ORDERED && is_shared_memory(prot, flags, fd)) need_variant(VARIANT_ORDERED);
     if (got >= 0 && prot & PROT_EXEC && !(flags & MAP_ANONYMOUS)) module_mapped(fd, (uint64_t)got, PAGE_UP(bytes), offset);
     return got;
 }
@@ -48,7 +58,6 @@ int64_t hc_sys_munmap(struct cpu_state *cpu, const uint64_t *args) {
 }
 
 int64_t hc_sys_madvise(struct cpu_state *cpu, const uint64_t *args) {
-    if (args[0] + args[1] < args[0]) return -EINVAL;
     if (args[1] && !range_is_guest(args[0], args[1])) return -ENOMEM;
     return guest_call_4(cpu, HOST_madvise, args[0], args[1], args[2], 0);
 }
@@ -107,6 +116,7 @@ static int64_t segment_bytes(uint64_t id) {
 
 int64_t hc_sys_shmat(struct cpu_state *cpu, const uint64_t *args) {
     enum { SHM_REMAP_ = 040000 };
+    need_variant(VARIANT_ORDERED);
     if (args[1]) {
         if (!range_is_guest(args[1], PAGE)) return -EINVAL;
         return guest_call_4(cpu, HOST_shmat, args[0], args[1], args[2], 0);

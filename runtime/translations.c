@@ -10,7 +10,7 @@ static void lock(uint32_t *word) {
 }
 static void unlock(uint32_t *word) { __atomic_store_n(word, 0, __ATOMIC_RELEASE); }
 
-static char *translation_path(char *path, char *end, const uint32_t key[4]) {
+static char *translation_path(char *path, char *end, const uint32_t key[4], uint32_t variant) {
     const char *directory = under_qemu() ? PROC_PRIVATE->translations : "";
     char *at = text_append(path, end, *directory ? directory : NODE_MOUNT "/translations");
     at = text_append(at, end, "/");
@@ -19,27 +19,29 @@ static char *translation_path(char *path, char *end, const uint32_t key[4]) {
             char digit[2] = { "0123456789abcdef"[key[i] >> shift & 15], 0 };
             at = text_append(at, end, digit);
         }
-    return text_append(at, end, ".hct");
+    return text_append(at, end, variant == VARIANT_ORDERED ? ".ordered.hct" : variant == VARIANT_PRECISE ? ".precise.hct" : ".hct");
 }
 
-static int header_fits(const struct translation_header *header, const struct module *module) {
-    if (header->magic != TRANSLATION_MAGIC || header->abi_version != ABI_VERSION) return 0;
+static int header_fits(const struct translation_header *header, const struct module *module, uint32_t variant) {
+    if (header->magic != TRANSLATION_MAGIC || header->abi_version != ABI_VERSION || header->variant != variant) return 0;
     for (unsigned i = 0; i < 4; i++) if (header->code_key[i] != module->key[i]) return 0;
     return header->image_bytes > TRANSLATION_HEADER_OFFSET && header->data_offset % PAGE == 0 &&
            header->data_offset < header->image_bytes && header->entries_offset < header->image_bytes &&
-           (uint64_t)header->entry_count * 8 <= header->image_bytes - header->entries_offset;
+           (uint64_t)header->entry_count * 8 <= header->image_bytes - header->entries_offset &&
+           header->faults_offset < header->image_bytes &&
+           header->fault_count * sizeof(struct fault_row) <= header->image_bytes - header->faults_offset;
 }
 
-/** Maps the translation of a listed module; its status is then loaded or absent. */
-static void load_translation(struct module *module) {
+/** Maps one variant of a module's translation, if there is a good one. */
+static int load_variant(struct module *module, uint32_t variant) {
     char path[512];
     struct translation_header header;
-    module->status = MODULE_ABSENT;
-    translation_path(path, path + sizeof path, module->key);
+    translation_path(path, path + sizeof path, module->key, variant);
     int64_t fd = HOST4(openat, AT_CURRENT_DIRECTORY, path, O_RDONLY_ | O_CLOEXEC_, 0);
-    if (fd < 0) return;
+    if (fd < 0) return 0;
     struct proc_state *proc = PROC;
-    if (HOST4(pread64, fd, &header, sizeof header, TRANSLATION_HEADER_OFFSET) == sizeof header && header_fits(&header, module)) {
+    int loaded = 0;
+    if (HOST4(pread64, fd, &header, sizeof header, TRANSLATION_HEADER_OFFSET) == sizeof header && header_fits(&header, module, variant)) {
         if (!proc->translation_next) proc->translation_next = base_address() + TRANSLATION_OFFSET;
         uint64_t at = proc->translation_next, bytes = PAGE_UP(header.image_bytes);
         uint64_t data_bytes = bytes - header.data_offset;
@@ -49,9 +51,11 @@ static void load_translation(struct module *module) {
             if (data == (int64_t)(at + header.data_offset)) {
                 *(uint64_t *)data = module->guest_bias;
                 module->host_image = at;
+                module->host_bytes = bytes;
                 module->entries = header.entry_count;
+                module->variant = variant;
                 proc->translation_next = at + bytes + PAGE;
-                module->status = MODULE_LOADED;
+                loaded = 1;
             } else {
                 HOST2(munmap, at, bytes);
             }
@@ -60,6 +64,102 @@ static void load_translation(struct module *module) {
         message("this translation is damaged or of another version, so its program is interpreted: ", path);
     }
     HOST1(close, fd);
+    return loaded;
+}
+
+static void clear_lookups(void) {
+    for (uint32_t slot = 0; slot < PROC_PRIVATE->thread_slots; slot++) {
+        if (thread_of(thread_area(slot))->in_use) lookup_clear(thread_area(slot));
+    }
+}
+
+/** Whether the guest handles faults, so that they must find it with exact registers. */
+static int handles_faults(void) {
+    static const uint8_t numbers[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+    for (unsigned i = 0; i < sizeof numbers; i++) if (PROC->sigactions[numbers[i] - 1].handler > SIG_IGN) return 1;
+    return 0;
+}
+
+/**
+ * Maps the translation of a listed module; its status is then loaded or absent. The least variant that will do comes first;
+ * what is more than that does as well. Without the ordered one the interpreter does what wants order. Code that is not
+ * precise is better than none: most handlers of faults only tell that the program has crashed.
+ */
+static void load_translation(struct module *module) {
+    uint32_t needed = PROC->variant;
+    uint32_t wanted = needed == VARIANT_PLAIN && handles_faults() ? VARIANT_PRECISE : needed;
+    int loaded = 0;
+    for (uint32_t variant = wanted; variant <= VARIANT_ORDERED && !loaded; variant++) loaded = load_variant(module, variant);
+    if (!loaded && needed < wanted) loaded = load_variant(module, needed);
+    module->status = loaded ? MODULE_LOADED : MODULE_ABSENT;
+}
+
+/**
+ * From now on code must be of this variant at least: translations that are less are dropped, so that their modules' other
+ * ones are looked for. Called in system calls of a process's only thread, or when nothing will change: nobody is in them.
+ */
+void need_variant(uint32_t variant) {
+    struct proc_state *proc = PROC;
+    int changed = 0;
+    if (variant <= proc->variant) return;
+    log_variant(variant);
+    if (variant == VARIANT_ORDERED) proc->variant = variant;
+    for (uint32_t i = 0; i < proc->module_count && i < MAX_MODULES; i++) {
+        struct module *module = &proc->modules[i];
+        if (module->status != MODULE_LOADED || module->variant >= variant) continue;
+        HOST2(munmap, module->host_image, module->host_bytes);
+        module->host_image = module->host_bytes = 0;
+        module->status = MODULE_LISTED;
+        changed = 1;
+    }
+    if (changed) clear_lookups();
+}
+
+static const struct fault_row *find_fault(uint64_t pc, uint64_t *image) {
+    for (uint32_t i = 0; i < PROC->module_count && i < MAX_MODULES; i++) {
+        const struct module *module = &PROC->modules[i];
+        if (!module->host_image || pc - module->host_image >= module->host_bytes) continue;
+        const struct translation_header *header = (const void *)(module->host_image + TRANSLATION_HEADER_OFFSET);
+        const struct fault_row *rows = (const void *)(module->host_image + header->faults_offset);
+        uint32_t low = 0, high = header->fault_count, wanted = (uint32_t)(pc - module->host_image);
+        while (low < high) {
+            uint32_t middle = (low + high) / 2;
+            if (rows[middle].access < wanted) low = middle + 1;
+            else high = middle;
+        }
+        *image = module->host_image;
+        return low < header->fault_count && rows[low].access == wanted ? &rows[low] : 0;
+    }
+    return 0;
+}
+
+/** Makes the instruction at `at` a branch to `target`, for all threads. */
+static void patch_branch(uint64_t at, uint64_t target) {
+    uint64_t page = PAGE_DOWN(at);
+    lock(&PROC_PRIVATE->patch_lock);
+    if (HOST3(mprotect, page, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) == 0) {
+        __atomic_store_n((uint32_t *)at, 0x14000000u | ((uint32_t)((int64_t)(target - at) >> 2) & 0x3ffffffu), __ATOMIC_RELEASE);
+        __asm__ volatile("dc cvau, %0\n\tdsb ish\n\tic ivau, %0\n\tdsb ish\n\tisb" ::"r"(at) : "memory");
+        HOST3(mprotect, page, PAGE, PROT_READ | PROT_EXEC);
+    }
+    unlock(&PROC_PRIVATE->patch_lock);
+}
+
+/**
+ * A fault at a place of translated code that is prepared for it: 1, and the context goes on where the table says. An access
+ * whose address turned out not to be aligned is replaced for good: where it happens once it happens often.
+ */
+int fault_in_translation(int number, int code, struct host_ucontext *context) {
+    uint64_t image;
+    const struct fault_row *row = find_fault(context->pc, &image);
+    if (!row) return 0;
+    if (number == SIGBUS && code == BUS_ADRALN && row->unaligned != row->access) {
+        patch_branch(context->pc, image + row->unaligned);
+        context->pc = image + row->unaligned;
+    } else {
+        context->pc = image + row->landing;
+    }
+    return 1;
 }
 
 static uint64_t find_entry(const struct module *module, uint64_t pc) {
@@ -167,8 +267,5 @@ void modules_touched(uint64_t start, uint64_t end, int removed) {
         module->status = removed ? MODULE_FREE : MODULE_ABSENT;
         changed = 1;
     }
-    if (!changed) return;
-    for (uint32_t slot = 0; slot < PROC_PRIVATE->thread_slots; slot++) {
-        if (thread_of(thread_area(slot))->in_use) lookup_clear(thread_area(slot));
-    }
+    if (changed) clear_lookups();
 }

@@ -59,7 +59,7 @@ class FunctionWriter implements PieceHooks {
     module.declare("declare void @bench_stop(ptr, i64)");
     const parameters = ["ptr noalias %state", ...convention.passed.map((v) => `i64 %in${v}`)].join(", ");
     this.#fn = new IrFunction(module, `define ${this.#resultType()} @${symbol(head)}(${parameters}) #0`);
-    this.#sem = new LiftSem(this.#fn, this, file.context.map.isRelocatable);
+    this.#sem = new LiftSem(this.#fn, this, file.context.options);
   }
 
   #resultType(): string {
@@ -125,6 +125,10 @@ class FunctionWriter implements PieceHooks {
   }
 
   leaveIf(): void {}
+
+  landing(): string {
+    throw new Error("only plain code is measured here");
+  }
 
   skipIf(condition: IrValue): void {
     const rest = this.#fn.newLabel("more");

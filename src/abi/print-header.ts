@@ -3,7 +3,7 @@
 import { printC } from "./layout.ts";
 import { RUNTIME_FILE, RUNTIME_HEADER_OFFSET, RUNTIME_MAGIC, RuntimeHeader } from "./runtime-header.ts";
 import * as state from "./state.ts";
-import { TRANSLATION_HEADER_OFFSET, TRANSLATION_MAGIC, TranslationHeader } from "./translation.ts";
+import { FaultRow, TRANSLATION_HEADER_OFFSET, TRANSLATION_MAGIC, TranslationHeader, VARIANTS } from "./translation.ts";
 
 const hex = (value: number | bigint): string => `0x${value.toString(16)}${typeof value === "bigint" ? "ull" : "u"}`;
 
@@ -38,6 +38,7 @@ export function printHeader(): string {
     ["RUNTIME_HEADER_OFFSET", RUNTIME_HEADER_OFFSET],
     ["TRANSLATION_MAGIC", TRANSLATION_MAGIC],
     ["TRANSLATION_HEADER_OFFSET", TRANSLATION_HEADER_OFFSET],
+    ...VARIANTS.map((name, index): [string, number] => [`VARIANT_${name.toUpperCase()}`, index]),
     ...Object.entries(state.EXIT).map(([name, value]): [string, number] => [`EXIT_${name.toUpperCase()}`, value]),
     ...Object.entries(state.MODULE_STATUS).map(([name, value]): [string, number] => [
       `MODULE_${name.toUpperCase()}`,
@@ -57,6 +58,6 @@ export function printHeader(): string {
   state.VDSO_CALLS.forEach((name, index) => {
     text += `#define ${name.replace("__vdso_", "VDSO_").toUpperCase()} ${index}\n`;
   });
-  for (const struct of [...state.STRUCTS, TranslationHeader, RuntimeHeader]) text += `\n${printC(struct)}`;
+  for (const struct of [...state.STRUCTS, FaultRow, TranslationHeader, RuntimeHeader]) text += `\n${printC(struct)}`;
   return `${text}#endif\n`;
 }

@@ -8,7 +8,7 @@
 import { defineStruct, type Struct } from "./layout.ts";
 
 /** Raised whenever the meaning of anything in this directory or of the translated code's conventions changes. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 /** Base address of the runtime in a real foreign process. */
 export const HC_BASE = 0x9000_0000_0000n;
@@ -150,6 +150,8 @@ export const Module: Struct = defineStruct("module", [
   ["status", "u32", "MODULE_*"],
   ["entries", "u32", "entries in the translation's table"],
   ["host_image", "u64", "host address of the mapped translation"],
+  ["host_bytes", "u64", "its size"],
+  ["variant", "u32", "VARIANT_* of the mapped translation"],
 ]);
 export const MODULE_STATUS = { free: 0, listed: 1, loaded: 2, absent: 3 } as const;
 
@@ -182,6 +184,7 @@ export const ProcState: Struct = defineStruct("proc_state", [
   ["sigactions", { struct: GuestSigaction }, "by signal number - 1", { count: 64 }],
   ["home_blob_len", "u32", "bytes used of the home blob"],
   ["module_count", "u32", ""],
+  ["variant", "u32", "the least VARIANT_* that the process needs: ordered once it has threads or shares memory"],
   ["translation_next", "u64", "host address where the next translation is mapped"],
   ["modules", { struct: Module }, "", { count: MAX_MODULES }],
   [

@@ -6,6 +6,7 @@
 //   HEADER_OFFSET  struct translation_header
 //   entriesOffset  u32 pairs { guest, host } sorted by guest: offset from `guestLow` to an instruction at which
 //                  execution may enter, and offset from the start of the file's image to its host code
+//   faultsOffset   struct fault_row for each access that may fault, sorted (none in the plain variant)
 //   ...            read-only data, code
 //   dataOffset     u64 guest bias, written by the loader: run-time address minus ELF virtual address
 //
@@ -16,8 +17,29 @@ import { defineStruct, type Struct } from "./layout.ts";
 export const TRANSLATION_MAGIC = 0x31304c5458434848n; // "HHCXTL01"
 /** File offset of the header. */
 export const TRANSLATION_HEADER_OFFSET = 0x400;
-/** Suffix of translation files; they are named `<codeKey as 32 hex digits>.hct`. */
+/** Suffix of translation files; they are named `<codeKey as 32 hex digits>` + suffix of the variant. */
 export const TRANSLATION_SUFFIX = ".hct";
+
+/**
+ * How a translation accesses memory. Each variant does all that the ones before it do, and costs more:
+ *   plain    as if nobody else saw the memory, and as if no access could fail
+ *   precise  a fault finds the guest's registers as they were before the instruction
+ *   ordered  other threads and processes see accesses in x86-64's order
+ */
+export const VARIANTS = ["plain", "precise", "ordered"] as const;
+export type Variant = (typeof VARIANTS)[number];
+
+/** Name of a file's translation; `key` as keyName prints it. */
+export function translationName(key: string, variant: Variant): string {
+  return `${key}${variant === "plain" ? "" : `.${variant}`}${TRANSLATION_SUFFIX}`;
+}
+
+/** What becomes of a fault in translated code. Offsets from the start of the image. */
+export const FaultRow: Struct = defineStruct("fault_row", [
+  ["access", "u32", "the instruction that may fault"],
+  ["landing", "u32", "where to go on, with the registers of the fault: leaves with the state before the access"],
+  ["unaligned", "u32", "the same access for an address that is not aligned; the access itself if it has no such form"],
+]);
 
 export const TranslationHeader: Struct = defineStruct("translation_header", [
   ["magic", "u64", "TRANSLATION_MAGIC"],
@@ -30,4 +52,7 @@ export const TranslationHeader: Struct = defineStruct("translation_header", [
   ["image_bytes", "u64", "size of the mapping"],
   ["entries_offset", "u64", ""],
   ["data_offset", "u64", "the writable page with the guest bias at its start"],
+  ["faults_offset", "u64", "rows of FaultRow, sorted by access"],
+  ["fault_count", "u32", ""],
+  ["variant", "u32", "index into VARIANTS"],
 ]);

@@ -12,6 +12,7 @@ import {
   qemuNodeDirectory,
   rememberFiles,
   seenFiles,
+  seenVariants,
   translateFiles,
   withoutFiles,
 } from "../exec/index.ts";
@@ -24,8 +25,8 @@ export const help = `Starts an x86-64 program as translated code.
 usage: hcontainer exec [OPTION]... -- PROGRAM [ARGUMENT]...
 
 The program and the libraries that it names are translated first, each file once: translations are cached by content and
-shared by all programs. What else earlier runs of the program have mapped is translated too. Code without a translation is
-interpreted. Runs under qemu user mode (Debian's package qemu-user-static).
+shared by all programs. What else earlier runs of the program have mapped is translated too, and in the variants that they
+needed: for threads and shared memory, and for faults that the program handles. Code without a translation is interpreted. Runs under qemu user mode (Debian's package qemu-user-static).
 
   --arch arm64       instruction set of the translation (the only one today)
   --rootfs DIR       root directory of the program, with its libraries; this machine's own without it. Needs root
@@ -94,6 +95,7 @@ async function start(args: string[]): Promise<number> {
     wanted,
     (path) => values.verbose && progress.step(`translate ${path}`),
     (path, why) => progress.note(`${path} is interpreted: ${why}`),
+    await seenVariants(found.file),
   );
   progress.done();
   if (values["translate-only"]) return 0;

@@ -99,10 +99,9 @@ export async function run(args: string[]): Promise<number> {
   try {
     const source = await nodes.find(container, values.from);
     const target = await nodes.node(to);
-    for (const node of [source, target]) {
-      if (node.architecture !== "arm64") continue;
-      progress.step(`${node.name} up to date`);
-      await prepareForeign(node.shell);
+    if (source.architecture !== target.architecture && target.architecture === "arm64") {
+      progress.step(`${target.name} up to date`);
+      await prepareForeign(target.shell);
       progress.done();
     }
     const report = await migrate(source, target, container, {

@@ -2,6 +2,7 @@
 
 import { copyFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { VARIANTS } from "../abi/index.ts";
 import { InputError } from "../base/index.ts";
 import { type TranslationReport, translateFile } from "../host/index.ts";
 import { parseVerb, UsageError } from "./arguments.ts";
@@ -10,9 +11,11 @@ import { formatMs, Progress, printJson, table } from "./output.ts";
 
 export const help = `Translates an x86-64 ELF file into code for a foreign node, and reports how much of it is covered.
 
-usage: hcontainer translate FILE [--target aarch64] [-o OUT] [--json]
+usage: hcontainer translate FILE [--target aarch64] [--variant VARIANT] [-o OUT] [--json]
 
   --target aarch64   the foreign node's instruction set (the only one today)
+  --variant VARIANT  plain (default), for processes of one thread that share no memory; precise, for those that handle
+                     faults too; or ordered, for threads and shared memory
   -o, --output OUT   also write the translation to OUT; if OUT is a directory, under the name that nodes look for
   --json             print the report as JSON
 
@@ -62,20 +65,26 @@ export async function run(args: string[]): Promise<number> {
     args,
     {
       target: { type: "string", default: "aarch64" },
+      variant: { type: "string", default: "plain" },
       output: { type: "string", short: "o" },
       json: { type: "boolean", default: false },
     },
     ["FILE"],
   );
   if (values.target !== "aarch64") throw new UsageError(`--target wants aarch64, not '${values.target}'`);
+  const variant = VARIANTS.find((name) => name === values.variant);
+  if (!variant) throw new UsageError(`--variant wants one of ${VARIANTS.join(", ")}, not '${values.variant}'`);
   const file = operands[0]!;
   const found = await stat(file).catch(() => null);
   if (!found?.isFile()) throw new InputError("no-such-file", "there is no such file", file);
   const progress = new Progress(values.json);
   progress.step(`translate ${file}`);
   let isFresh = false;
-  const { path, report } = await translateFile(file, () => {
-    isFresh = true;
+  const { path, report } = await translateFile(file, {
+    variant,
+    onProgress: () => {
+      isFresh = true;
+    },
   });
   progress.done(isFresh ? "" : "from the cache");
   if (values.output !== undefined) {

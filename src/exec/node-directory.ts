@@ -3,7 +3,7 @@
 
 import { copyFile, link, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { RUNTIME_FILE } from "../abi/index.ts";
+import { RUNTIME_FILE, type Variant } from "../abi/index.ts";
 import { HostError, InputError } from "../base/index.ts";
 import { buildRuntime, cached, exists, resolveInside, translateFile } from "../host/index.ts";
 
@@ -44,7 +44,7 @@ export async function qemuNodeDirectory(translations: readonly OfferedTranslatio
 }
 
 /**
- * Translates files of a root directory, each once. Files that cannot be translated are left to the interpreter; `onRefused`
+ * Translates files of a root directory, each once in every variant. Files that cannot be translated are left to the interpreter; `onRefused`
  * hears why.
  */
 export async function translateFiles(
@@ -52,6 +52,7 @@ export async function translateFiles(
   paths: readonly string[],
   onFile: (path: string) => void = () => {},
   onRefused: (path: string, why: string) => void = () => {},
+  variants: readonly Variant[] = ["plain"],
 ): Promise<OfferedTranslation[]> {
   const offered = new Map<string, string>();
   for (const path of paths) {
@@ -59,8 +60,10 @@ export async function translateFiles(
     if (file === undefined) continue;
     onFile(path);
     try {
-      const { path: translation, report } = await translateFile(file);
-      offered.set(report.name, translation);
+      for (const variant of variants) {
+        const { path: translation, report } = await translateFile(file, { variant });
+        offered.set(report.name, translation);
+      }
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       onRefused(path, error.message);

@@ -3,6 +3,7 @@
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { VARIANTS, type Variant } from "../abi/index.ts";
 import { cacheDirectory, sha256OfFile } from "../host/index.ts";
 
 const FILES_LIMIT = 2000;
@@ -13,15 +14,24 @@ async function listOf(program: string): Promise<string> {
 
 const lines = (text: string): string[] => text.split("\n").filter((line) => line !== "");
 
+async function seenLines(program: string): Promise<string[]> {
+  return lines(await readFile(await listOf(program), "utf8").catch(() => ""));
+}
+
 /** Files that earlier runs of a program (a file of this machine) have mapped. */
 export async function seenFiles(program: string): Promise<string[]> {
-  const text = await readFile(await listOf(program), "utf8").catch(() => "");
-  return lines(text);
+  return (await seenLines(program)).filter((line) => line.startsWith("/"));
+}
+
+/** Variants of code that they have asked for; every program starts with the plain one. */
+export async function seenVariants(program: string): Promise<Variant[]> {
+  const seen = await seenLines(program);
+  return VARIANTS.filter((variant) => variant === "plain" || seen.includes(`variant ${variant}`));
 }
 
 /** Adds what a run has logged. */
 export async function rememberFiles(program: string, log: string): Promise<void> {
-  const before = await seenFiles(program);
+  const before = await seenLines(program);
   const paths = lines(await readFile(log, "utf8").catch(() => ""));
   const all = [...new Set([...before, ...paths])].slice(0, FILES_LIMIT);
   if (all.length === before.length) return;

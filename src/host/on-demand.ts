@@ -3,7 +3,7 @@
 
 import type { InterpreterBuild } from "./build-interpreter.ts";
 import type { RuntimePlace } from "./build-runtime.ts";
-import type { Translation } from "./translate.ts";
+import type { TranslateOptions, Translation } from "./translate.ts";
 
 /** See build-interpreter.ts. */
 export async function buildInterpreter(target: "aarch64" | "x86_64"): Promise<InterpreterBuild> {
@@ -16,6 +16,6 @@ export async function buildRuntime(place: RuntimePlace): Promise<string> {
 }
 
 /** See translate.ts. */
-export async function translateFile(path: string, onProgress?: (done: number) => void): Promise<Translation> {
-  return (await import("./translate.ts")).translateFile(path, onProgress);
+export async function translateFile(path: string, options?: TranslateOptions): Promise<Translation> {
+  return (await import("./translate.ts")).translateFile(path, options);
 }

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { ABI_VERSION, keyName, TRANSLATION_SUFFIX } from "../abi/index.ts";
+import { ABI_VERSION, keyName, TRANSLATION_SUFFIX, translationName, type Variant } from "../abi/index.ts";
 import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
 import { discover, finishTranslation, type LiftedFile, liftFile, linkerScript, writeShards } from "../lift/index.ts";
 import { cached, sha256 } from "./cache.ts";
@@ -48,8 +48,9 @@ const TRANSLATOR_MODULES = ["abi", "elf", "x86", "llvm", "sem", "lift"];
 /** What a translation covers and what it took. */
 export interface TranslationReport {
   readonly file: string;
+  readonly variant: Variant;
   readonly sha256: string;
-  /** Name of the translation file: the code key and its suffix. */
+  /** Name of the translation file that nodes look for. */
   readonly name: string;
   readonly codeBytes: number;
   /** Bytes of executable segments in which instructions were found. */
@@ -93,13 +94,19 @@ function translatorVersion(): string {
   return translatorDigest;
 }
 
+export interface TranslateOptions {
+  readonly variant?: Variant;
+  onProgress?(done: number): void;
+}
+
 /** Translates the file at `path` for arm64, unless the cache has the translation. */
-export async function translateFile(path: string, onProgress: (done: number) => void = () => {}): Promise<Translation> {
+export async function translateFile(path: string, options: TranslateOptions = {}): Promise<Translation> {
+  const { variant = "plain", onProgress = () => {} } = options;
   const bytes = await readFile(path);
   const digest = sha256(bytes);
-  const key = ["translation", digest, await llvmVersion(), translatorVersion()].join("\n");
+  const key = ["translation", variant, digest, await llvmVersion(), translatorVersion()].join("\n");
   const file = await cached(key, TRANSLATION_SUFFIX, async (output) => {
-    const { report, translation } = await translate(bytes, path, digest, onProgress);
+    const { report, translation } = await translate(bytes, path, digest, variant, onProgress);
     await writeFile(`${output}.json`, JSON.stringify(report, null, 2));
     await writeFile(output, translation);
     // The report lies beside its translation, under the name that the cache gives it.
@@ -115,14 +122,15 @@ async function translate(
   bytes: Uint8Array,
   path: string,
   digest: string,
+  variant: Variant,
   onProgress: (done: number) => void,
 ): Promise<{ report: TranslationReport; translation: Uint8Array }> {
   const clock = makeClock();
   const cpuClock = makeCpuClock();
   const elf = readElf(bytes, path);
-  const { map } = discover(elf);
+  const { map, isConstant } = discover(elf);
   const discoverMs = clock();
-  const lifted = liftFile(map);
+  const lifted = liftFile(map, variant, isConstant);
   const analyseMs = clock();
   const objects = await compileShards(lifted, onProgress);
   const compileMs = clock();
@@ -130,6 +138,7 @@ async function translate(
   const codeKey = fileCodeKey(elf);
   const entries = lifted.pieces.map((piece) => piece.head.start);
   const translation = finishTranslation(await link(objects, entries.length), {
+    variant,
     codeKey,
     sha256: Buffer.from(digest, "hex"),
     guestLow: Math.min(...segments.map((s) => s.vaddr)),
@@ -139,8 +148,9 @@ async function translate(
   const coverage = measure(lifted);
   const report: TranslationReport = {
     file: path,
+    variant,
     sha256: digest,
-    name: `${keyName(codeKey)}${TRANSLATION_SUFFIX}`,
+    name: translationName(keyName(codeKey), variant),
     codeBytes: segments.reduce((sum, s) => sum + s.bytes.length, 0),
     ...coverage,
     instructions: lifted.instructions,

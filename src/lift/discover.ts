@@ -47,6 +47,8 @@ export interface Discovery {
   readonly map: CodeMap;
   readonly frames: readonly FrameRange[];
   readonly dynamic: DynamicInfo;
+  /** Whether an address is in a segment that nobody writes once the program runs. */
+  isConstant(address: bigint): boolean;
 }
 
 class Explorer {
@@ -399,5 +401,8 @@ export function discover(elf: ElfFile): Discovery {
   if (!elf.isRelocatable) addDataWords(explorer, elf);
   explorer.run();
   addGaps(explorer);
-  return { map: explorer.map, frames, dynamic };
+  const constant = loadSegments(elf).filter((segment) => (segment.flags & PF.write) === 0);
+  const isConstant = (address: bigint): boolean =>
+    constant.some((s) => address >= BigInt(s.vaddr) && address < BigInt(s.vaddr + s.fileSize));
+  return { map: explorer.map, frames, dynamic, isConstant };
 }

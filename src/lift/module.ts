@@ -1,6 +1,7 @@
 // From a file's code to LLVM modules: which instructions can be lifted, the graph, the pieces, and the pieces divided
 // into shards of bounded size, which LLVM works on independently.
 
+import type { Variant } from "../abi/index.ts";
 import { IrFunction, IrModule } from "../llvm/index.ts";
 import { TABLE, Unsupported } from "../sem/index.ts";
 import { FLOW } from "../x86/index.ts";
@@ -9,7 +10,8 @@ import { type Block, Graph, type Piece } from "./graph.ts";
 import { computeLiveFlags, type FlagEffects } from "./liveness.ts";
 import { LiftInsn } from "./operands.ts";
 import { type LiftContext, PieceWriter } from "./piece.ts";
-import { LiftSem, type PieceHooks } from "./sem.ts";
+import { findPrivateFrames } from "./private-frames.ts";
+import { type LiftOptions, LiftSem, type PieceHooks } from "./sem.ts";
 import { VARIABLES } from "./variables.ts";
 
 /**
@@ -42,10 +44,13 @@ export interface LiftedFile {
 }
 
 /** Tries the semantic of every shape once, on the first instruction that has it. */
-function probeShapes(map: CodeMap): { effects: (FlagEffects | null)[]; unsupported: UnsupportedShape[] } {
+function probeShapes(
+  map: CodeMap,
+  options: LiftOptions,
+): { effects: (FlagEffects | null)[]; unsupported: UnsupportedShape[] } {
   const unsupported: UnsupportedShape[] = [];
   const effects = map.shapes.map((shape) => {
-    const result = probe(map, shape);
+    const result = probe(map, shape, options);
     if (typeof result !== "string") return result;
     unsupported.push({ mnemonic: shape.mnemonic, count: shape.count, reason: result });
     return null;
@@ -53,7 +58,7 @@ function probeShapes(map: CodeMap): { effects: (FlagEffects | null)[]; unsupport
   return { effects, unsupported };
 }
 
-function probe(map: CodeMap, shape: Shape): FlagEffects | string {
+function probe(map: CodeMap, shape: Shape, options: LiftOptions): FlagEffects | string {
   const semantic = TABLE.get(shape.mnemonic)?.semantic;
   if (!semantic) return "not in the table";
   if (shape.key === "") return "too many kinds of instructions";
@@ -63,8 +68,9 @@ function probe(map: CodeMap, shape: Shape): FlagEffects | string {
     bias: () => fn.named(64, "i64", "%probe"),
     leaveIf: () => {},
     skipIf: () => {},
+    landing: () => "probe",
   };
-  const sem = new LiftSem(fn, hooks, map.isRelocatable);
+  const sem = new LiftSem(fn, hooks, options);
   const { scanner } = map.segmentOf(shape.pc)!;
   scanner.decode(shape.pc);
   const instruction = scanner.instruction();
@@ -83,18 +89,23 @@ function probe(map: CodeMap, shape: Shape): FlagEffects | string {
   return { uses, kills: sem.flagsSet & ~through };
 }
 
+/** Whether an address of the file is in memory that neither the program nor anybody else writes. */
+type IsConstant = (address: bigint) => boolean;
+
 /** Decides what is lifted, and divides the code into pieces. */
-export function liftFile(map: CodeMap): LiftedFile {
-  const { effects, unsupported } = probeShapes(map);
+export function liftFile(map: CodeMap, variant: Variant = "plain", isConstant: IsConstant = () => false): LiftedFile {
+  const options: LiftOptions = { isRelocatable: map.isRelocatable, variant, isConstant };
+  const { effects, unsupported } = probeShapes(map, options);
   const interpreted = map.shapes.map((shape): FlagEffects => ({ uses: shape.flagsRead, kills: 0 }));
   const effectsAt = (pc: number): FlagEffects => map.byShape(pc, effects) ?? map.byShape(pc, interpreted);
   const isInterpreted = (pc: number): boolean => map.byShape(pc, effects) === null;
   const graph = new Graph(map, isInterpreted);
   const pieces = graph.partition();
   const liveAfter = computeLiveFlags(graph, effectsAt);
+  const privateFrames = variant === "ordered" ? findPrivateFrames(graph) : new Map();
   const count = (list: readonly { count: number }[]): number => list.reduce((sum, { count }) => sum + count, 0);
   return {
-    context: { map, graph, liveAfter },
+    context: { map, graph, liveAfter, options, privateFrames },
     pieces,
     instructions: count(map.shapes),
     interpretedInstructions: count(unsupported),

@@ -18,7 +18,8 @@ import { emptyState, type Incoming, merge, snapshot } from "./edges.ts";
 import { Transfers } from "./exits.ts";
 import type { Block, Graph, Piece } from "./graph.ts";
 import { LiftInsn } from "./operands.ts";
-import { DEAD, LazyFlag, LiftSem, type PieceHooks, type Slot } from "./sem.ts";
+import type { PrivateFrame } from "./private-frames.ts";
+import { DEAD, LazyFlag, type LiftOptions, LiftSem, type PieceHooks, type Slot } from "./sem.ts";
 import { ALL_FLAGS, ARGUMENTS, FLAG_FIRST, PARAMETERS, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
 
 /** Symbol of the word that holds the guest's load bias. */
@@ -37,6 +38,9 @@ export interface LiftContext {
   readonly graph: Graph;
   /** Flags that are live after each block. */
   readonly liveAfter: ReadonlyMap<Block, number>;
+  readonly options: LiftOptions;
+  /** Stack frames that no other thread sees into; wanted where order counts. */
+  readonly privateFrames: ReadonlyMap<Block, PrivateFrame>;
   /** Prefix of the pieces' symbols, if not the usual one. */
   readonly symbolPrefix?: string;
 }
@@ -76,7 +80,7 @@ export class PieceWriter implements PieceHooks {
     module.declare(ATTRIBUTES);
     const header = `define hidden preserve_nonecc void @${pieceSymbol(piece.head.start, context.symbolPrefix)}(${PARAMETERS}) #0`;
     this.#fn = new IrFunction(module, header);
-    this.#sem = new LiftSem(this.#fn, this, context.map.isRelocatable);
+    this.#sem = new LiftSem(this.#fn, this, context.options);
     this.#transfers = new Transfers(this.#fn);
     this.#isLoop = piece.blocks.some((block) => block.successors.includes(piece.head));
   }
@@ -122,6 +126,10 @@ export class PieceWriter implements PieceHooks {
     fn.begin(rest);
   }
 
+  landing(pc: number, state: readonly Slot[]): string {
+    return this.#addExit({ kind: "interpret", pc, state, flags: ALL_FLAGS });
+  }
+
   skipIf(condition: IrValue): void {
     const fn = this.#fn;
     const rest = fn.newLabel("more");
@@ -140,6 +148,7 @@ export class PieceWriter implements PieceHooks {
     const sem = this.#sem;
     this.#fn.begin(this.#label(block));
     sem.state = block === this.#piece.head ? emptyState() : this.#merge(block);
+    sem.startBlock(this.#context.privateFrames.get(block) ?? "none");
     this.#blockEnd = block.end;
     this.#tableIndex = null;
     const { scanner } = this.#context.map.segmentOf(block.start)!;

@@ -1,11 +1,21 @@
 // Binds the vocabulary of semantics to one piece that is being written: registers are SSA values, operands are known.
 // What ends a basic block or leaves the piece is only noted here, or handed to the piece's writer, which knows the graph.
 
-import { CpuState, offsetOf } from "../abi/index.ts";
+import { CpuState, offsetOf, type Variant } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
-import { type IrFunction, IrMemory, IrNativeOps, IrValue, laneType } from "../llvm/index.ts";
+import {
+  type AtomicOp,
+  GuardedMemory,
+  type IrFunction,
+  IrMemory,
+  IrNativeOps,
+  IrValue,
+  laneType,
+  type Place,
+} from "../llvm/index.ts";
 import { type Flag, type Sem, Unsupported } from "../sem/index.ts";
 import type { Instruction } from "../x86/index.ts";
+import type { PrivateFrame } from "./private-frames.ts";
 import { FLAG_FIRST, flagVariable, HIGH_FIRST, LOW_FIRST, MASK_FIRST, MID_FIRST, VARIABLES } from "./variables.ts";
 
 /** A flag whose value nobody has needed yet. */
@@ -39,15 +49,47 @@ export interface PieceHooks {
   leaveIf(condition: IrValue, reason: "interpret" | "trap", vector: number, state: readonly Slot[]): void;
   /** Goes on behind the instruction if `condition` is 1. */
   skipIf(condition: IrValue): void;
+  /** Label of an exit at which the interpreter goes on at `pc` with the given state. */
+  landing(pc: number, state: readonly Slot[]): string;
+}
+
+/** What a LiftSem knows of the file. */
+export interface LiftOptions {
+  readonly isRelocatable: boolean;
+  readonly variant: Variant;
+  /** Whether an address in the file (without bias) lies where nobody writes. */
+  isConstant(address: bigint): boolean;
 }
 
 const GENERAL_PROTECTION = 13;
+const [RSP, RBP] = [4, 5];
+const PUSHES = /^(?:Push|Call)/;
+const RETURNS = /^Ret/;
+
+/**
+ * A stretch of instructions that may be executed again from its start: nothing in it has changed anything that the start
+ * relies on. A fault in it goes back there, and the interpreter finds it again.
+ */
+interface Region {
+  readonly pc: number;
+  readonly state: readonly Slot[];
+  label: string | null;
+  hasLoads: boolean;
+  /** Something happened that must not happen twice. */
+  isOver: boolean;
+}
 const FIELD_WIDTHS = new Map(CpuState.fields.map((f) => [f.name, f.sizeBytes * 8]));
 
 export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   readonly #hooks: PieceHooks;
   readonly #memory: IrMemory;
-  readonly #isRelocatable: boolean;
+  readonly #options: LiftOptions;
+  /** Guest memory in all variants but the plain one. */
+  readonly #guarded: GuardedMemory | null;
+  /** Values that are the sum of another and a constant. */
+  readonly #sums = new WeakMap<IrValue, { readonly root: IrValue; readonly offset: bigint }>();
+  #region: Region | null = null;
+  #privateFrame: PrivateFrame = "none";
   /** Values of the variables now. */
   state: Slot[];
   control: Control | null = null;
@@ -58,16 +100,24 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   #instruction: Instruction | null = null;
   #stateAtStart: Slot[] | null = null;
 
-  constructor(fn: IrFunction, hooks: PieceHooks, isRelocatable: boolean) {
+  constructor(fn: IrFunction, hooks: PieceHooks, options: LiftOptions) {
     super(fn);
     this.#hooks = hooks;
     this.#memory = new IrMemory(this, false);
-    this.#isRelocatable = isRelocatable;
+    this.#options = options;
+    this.#guarded = options.variant === "plain" ? null : new GuardedMemory(this, options.variant === "ordered");
     this.state = new Array<Slot>(VARIABLES.length).fill(undefined);
+  }
+
+  /** To be called before a block's first instruction. */
+  startBlock(privateFrame: PrivateFrame): void {
+    this.#region = null;
+    this.#privateFrame = privateFrame;
   }
 
   /** To be called before an instruction's semantic. */
   startInstruction(instruction: Instruction): void {
+    if (this.#region?.isOver) this.#region = null;
     this.#instruction = instruction;
     this.#stateAtStart = null;
     this.#isConditional = false;
@@ -106,7 +156,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   /** An address in the guest's file as a run-time value. */
   address(pc: number | bigint): IrValue {
     const value = this.int(64, BigInt(pc));
-    return this.#isRelocatable ? this.add(this.#hooks.bias(), value) : value;
+    return this.#options.isRelocatable ? this.add(this.#hooks.bias(), value) : value;
   }
 
   gpr(number: number, width: 8 | 16 | 32 | 64): IrValue {
@@ -173,6 +223,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   }
 
   setField(name: string, value: IrValue): void {
+    this.#endRegion();
     assert(FIELD_WIDTHS.get(name) === value.width, `${name} has ${value.width} bits`);
     this.#memory.storeState(this.pointer(offsetOf(CpuState, name)), value, value.width / 8);
   }
@@ -191,6 +242,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   }
 
   setX87(index: IrValue, value: IrValue): void {
+    this.#endRegion();
     const pointer = this.#x87Pointer(index);
     this.#memory.storeState(pointer, this.trunc(value, 64), 16);
     this.#memory.storeState(this.fn.emit(`getelementptr i8, ptr ${pointer}, i64 8`), this.bits(value, 64, 16), 8);
@@ -209,12 +261,86 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     this.write(variable, new LazyFlag(value));
   }
 
+  override add(a: IrValue, b: IrValue): IrValue {
+    const sum = super.add(a, b);
+    if (b.constant !== undefined) this.#noteSum(sum, a, b.constant);
+    else if (a.constant !== undefined) this.#noteSum(sum, b, a.constant);
+    return sum;
+  }
+
+  override sub(a: IrValue, b: IrValue): IrValue {
+    const difference = super.sub(a, b);
+    if (b.constant !== undefined) this.#noteSum(difference, a, -b.constant);
+    return difference;
+  }
+
+  override zext(a: IrValue, width: number): IrValue {
+    const wide = this.#guarded?.wide(a);
+    if (wide && width > a.width && width <= 64) return this.trunc(wide, width);
+    return super.zext(a, width);
+  }
+
+  #noteSum(sum: IrValue, of: IrValue, constant: bigint): void {
+    if (!this.#guarded || sum.constant !== undefined || sum === of || sum.width !== 64) return;
+    const { root, offset } = this.#place(of);
+    this.#sums.set(sum, { root, offset: BigInt.asIntN(64, offset + constant) });
+  }
+
+  #place(address: IrValue): Place {
+    return { address, ...(this.#sums.get(address) ?? { root: address, offset: 0n }) };
+  }
+
+  /** Whether no other thread can tell in which order this memory is accessed. */
+  #isPrivate(place: Place, isStore: boolean): boolean {
+    const { address, root, offset } = place;
+    if (this.#options.variant !== "ordered" || this.#isOwnFrame(place, isStore)) return true;
+    if (address.constant !== undefined) return this.#options.isConstant(address.constant);
+    return this.#options.isRelocatable && root === this.#hooks.bias() && this.#options.isConstant(offset);
+  }
+
+  /** Whether this is in the part of the stack that only this thread knows. */
+  #isOwnFrame({ root }: Place, isStore: boolean): boolean {
+    const isAtRsp = root === this.#place(this.read(RSP)).root;
+    // Nobody knows yet of what is pushed; and return addresses concern nobody else.
+    if (isAtRsp && (isStore ? PUSHES : RETURNS).test(this.#instruction!.mnemonic)) return true;
+    if (this.#privateFrame === "none") return false;
+    return isAtRsp || (this.#privateFrame === "rsp and rbp" && root === this.#place(this.read(RBP)).root);
+  }
+
+  /** Where a fault of the next access leads: to the start of the region that it is in. */
+  #landing(): string {
+    const { pc } = this.#instruction!;
+    let region = this.#region;
+    if (!region || (region.isOver && region.pc !== pc)) {
+      region = { pc, state: this.stateAtStart(), label: null, hasLoads: false, isOver: false };
+      this.#region = region;
+    }
+    region.label ??= this.#hooks.landing(region.pc, region.state);
+    return region.label;
+  }
+
+  #endRegion(): void {
+    if (this.#region) this.#region.isOver = true;
+  }
+
   load(width: number, addr: IrValue): IrValue {
-    return this.#memory.load(width, addr);
+    if (!this.#guarded) return this.#memory.load(width, addr);
+    const place = this.#place(addr);
+    const value = this.#guarded.load(width, place, this.#isPrivate(place, false), () => this.#landing());
+    this.#region!.hasLoads = true;
+    return value;
   }
 
   store(addr: IrValue, value: IrValue): void {
-    this.#memory.store(addr, value);
+    if (!this.#guarded) {
+      this.#memory.store(addr, value);
+      return;
+    }
+    const place = this.#place(addr);
+    const isOwn = this.#isOwnFrame(place, true);
+    this.#guarded.store(place, value, this.#isPrivate(place, true), () => this.#landing());
+    // May be stored once more if nobody else sees it, and if nothing was read that it may have changed.
+    if (this.#region!.hasLoads || (!isOwn && this.#options.variant === "ordered")) this.#endRegion();
   }
 
   loadIf(condition: IrValue, width: number, addr: IrValue): IrValue {
@@ -250,16 +376,31 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     fn.begin(join);
   }
 
-  atomicRmw(op: "add" | "sub" | "and" | "or" | "xor" | "xchg", addr: IrValue, value: IrValue): IrValue {
-    return this.#memory.atomicRmw(op, addr, value);
+  atomicRmw(op: AtomicOp, addr: IrValue, value: IrValue): IrValue {
+    if (this.#guarded && this.#options.variant === "ordered") {
+      const old = this.#guarded.atomicRmw(op, this.#place(addr), value, () => this.#landing());
+      this.#endRegion();
+      return old;
+    }
+    // Nobody else sees the memory, and signals reach the guest between instructions only.
+    const old = this.load(value.width, addr);
+    this.store(addr, op === "xchg" ? value : this[op](old, value));
+    return old;
   }
 
   atomicCas(addr: IrValue, expected: IrValue, desired: IrValue): IrValue {
-    return this.#memory.atomicCas(addr, expected, desired);
+    if (this.#guarded && this.#options.variant === "ordered") {
+      const old = this.#guarded.atomicCas(this.#place(addr), expected, desired, () => this.#landing());
+      this.#endRegion();
+      return old;
+    }
+    const old = this.load(desired.width, addr);
+    this.store(addr, this.select(this.eq(old, expected), desired, old));
+    return old;
   }
 
   fence(kind: "full" | "load" | "store"): void {
-    this.#memory.fence(kind);
+    this.#guarded?.fence(kind);
   }
 
   pc(): IrValue {

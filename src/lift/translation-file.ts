@@ -4,21 +4,27 @@
 
 import {
   ABI_VERSION,
+  FaultRow,
   offsetOf,
   TRANSLATION_HEADER_OFFSET,
   TRANSLATION_MAGIC,
   TranslationHeader,
+  VARIANTS,
+  type Variant,
 } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
+import { FAULT_ROW_WORDS, FAULTS_SECTION } from "../llvm/index.ts";
 import { BIAS_SYMBOL, pieceSymbol } from "./piece.ts";
 
 /** Bytes of one entry. */
 const ENTRY_BYTES = 8;
 /** Data starts a page of the largest size that arm64 kernels use. */
 const DATA_ALIGNMENT = 0x10000;
+assert(FaultRow.sizeBytes === FAULT_ROW_WORDS * 4, "rows keep their size when they are made absolute");
 
 /** What the header says about the guest's file. */
 export interface TranslationFacts {
+  readonly variant: Variant;
   readonly codeKey: readonly number[];
   readonly sha256: Uint8Array;
   readonly guestLow: number;
@@ -36,6 +42,7 @@ SECTIONS {
   . = ${header};
   .hc_header : { BYTE(0) . += ${TranslationHeader.sizeBytes - 1}; } :image
   .hc_entries : ALIGN(64) { hc_entries = .; BYTE(0) . += ${entries * ENTRY_BYTES}; } :image
+  .hc_faults : ALIGN(64) { hc_faults = .; *(${FAULTS_SECTION}) hc_faults_end = .; } :image
   .rodata : ALIGN(64) { *(.rodata .rodata.*) } :image
   .text : ALIGN(64) { *(.text .text.*) } :image
   .hc_data : ALIGN(${DATA_ALIGNMENT}) { ${BIAS_SYMBOL} = .; QUAD(0) . += 4096 - 8; hc_end = .; } :data
@@ -68,6 +75,19 @@ function readSymbols(view: DataView): Map<string, number> {
   return symbols;
 }
 
+/** Makes the rows between two addresses relative to the image and sorts them by access; gives their number. */
+function finishFaultRows(view: DataView, start: number, end: number): number {
+  const rows: number[][] = [];
+  for (let at = start; at < end; at += FaultRow.sizeBytes) {
+    rows.push(Array.from({ length: FAULT_ROW_WORDS }, (_, i) => at + i * 4 + view.getInt32(at + i * 4, true)));
+  }
+  rows.sort((a, b) => a[0]! - b[0]!);
+  rows.flat().forEach((word, i) => {
+    view.setUint32(start + i * 4, word, true);
+  });
+  return rows.length;
+}
+
 /** Makes the translation file out of the linker's output. */
 export function finishTranslation(linked: Uint8Array, facts: TranslationFacts): Uint8Array {
   const symbols = readSymbols(new DataView(linked.buffer, linked.byteOffset, linked.byteLength));
@@ -92,6 +112,9 @@ export function finishTranslation(linked: Uint8Array, facts: TranslationFacts): 
     view.setUint32(entriesOffset + i * ENTRY_BYTES + 4, symbol(pieceSymbol(pc)), true);
   });
 
+  const faults = symbol("hc_faults");
+  const faultCount = finishFaultRows(view, faults, symbol("hc_faults_end"));
+
   const field = (name: string, index = 0): number =>
     TRANSLATION_HEADER_OFFSET + offsetOf(TranslationHeader, name, index);
   view.setBigUint64(field("magic"), TRANSLATION_MAGIC, true);
@@ -105,6 +128,9 @@ export function finishTranslation(linked: Uint8Array, facts: TranslationFacts): 
   view.setBigUint64(field("guest_high"), BigInt(facts.guestHigh), true);
   view.setBigUint64(field("image_bytes"), BigInt(imageBytes), true);
   view.setBigUint64(field("entries_offset"), BigInt(entriesOffset), true);
+  view.setBigUint64(field("faults_offset"), BigInt(faults), true);
+  view.setUint32(field("fault_count"), faultCount, true);
+  view.setUint32(field("variant"), VARIANTS.indexOf(facts.variant), true);
   view.setBigUint64(field("data_offset"), BigInt(symbol(BIAS_SYMBOL)), true);
   return file;
 }

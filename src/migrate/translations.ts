@@ -1,28 +1,58 @@
 // Translations that a container needs on a foreign node: one for each x86-64 ELF file that its processes have mapped as
-// code. Code of other files (programs started later) goes through the node's interpreter until it has one.
+// code, in the variant that the process needs. Code of other files (programs started later) goes through the node's interpreter until it has one.
 
 import { join } from "node:path";
+import { VARIANTS, type Variant } from "../abi/index.ts";
 import { cacheDirectory, exists, listAt, sha256OfFile } from "../host/index.ts";
 import type { Container } from "./container.ts";
 import type { MigrationNode } from "./node.ts";
 
 /** Makes the translation of an ELF file on this machine: where it lies here, and the name that nodes look for. */
-export type Translate = (path: string) => Promise<{ readonly path: string; readonly name: string }>;
+export type Translate = (path: string, variant: Variant) => Promise<{ readonly path: string; readonly name: string }>;
 
-const MAPS = 'for pid; do cat "/proc/$pid/maps" 2>/dev/null; done; :';
+const MAPS =
+  'for pid; do echo process; grep -E "^(Threads|SigCgt):" "/proc/$pid/status" 2>/dev/null; cat "/proc/$pid/maps" 2>/dev/null; done; :';
+/** SIGILL, SIGTRAP, SIGBUS, SIGFPE and SIGSEGV in SigCgt. */
+const FAULT_SIGNALS = [4, 5, 7, 8, 11].reduce((mask, number) => mask | (1n << BigInt(number - 1)), 0n);
+/** Files that processes share memory by: of others, areas that nobody here can write are only read. */
+const MEMORY_FILE = /^(?:\/dev\/shm\/|\/dev\/zero|\/memfd:|\/SYSV|\/run\/)/;
 
-/** Paths, in the container, of the files that its processes have mapped as code; one for each file. */
-export async function mappedCode(node: MigrationNode, container: Container): Promise<string[]> {
+/** The variant that a process needs, by its threads, its signal handlers and its map. */
+export function neededVariant(process: readonly string[]): Variant {
+  let variant: Variant = "plain";
+  for (const line of process) {
+    const [, field, value] = /^(Threads|SigCgt):\s*(\S+)/.exec(line) ?? [];
+    if (field === "Threads" && value !== "1") return "ordered";
+    if (field === "SigCgt" && (BigInt(`0x${value}`) & FAULT_SIGNALS) !== 0n) variant = "precise";
+    const [, mode, path = ""] = /^\S+-\S+ (\S{4}) \S+ \S+ \d+ *(.*)$/.exec(line) ?? [];
+    if (mode?.[3] === "s" && (mode[1] === "w" || MEMORY_FILE.test(path))) return "ordered";
+  }
+  return variant;
+}
+
+export interface MappedCode {
+  /** In the container. */
+  readonly path: string;
+  readonly variants: readonly Variant[];
+}
+
+/** The files that the container's processes have mapped as code, and the variants that these processes need. */
+export async function mappedCode(node: MigrationNode, container: Container): Promise<MappedCode[]> {
   const top = await node.docker.call("GET", `/containers/${container.id}/top?ps_args=-eo%20pid`);
   const pids = listAt(top, "Processes").map((row) => String(listAt(row)[0] ?? ""));
   const { stdout } = await node.shell.runChecked("sh", ["-c", MAPS, "sh", ...pids.filter((pid) => /^\d+$/.test(pid))]);
-  const files = new Map<string, string>();
-  for (const line of stdout.split("\n")) {
-    const [, mode, device, inode, path] = /^\S+ (\S+) \S+ (\S+) (\d+) +(\/.*)$/.exec(line) ?? [];
-    if (mode?.[2] !== "x" || path === undefined || path.endsWith(" (deleted)")) continue;
-    files.set(`${device} ${inode}`, path);
+  const files = new Map<string, { path: string; variants: Set<Variant> }>();
+  for (const process of stdout.split(/^process$/m).map((text) => text.split("\n"))) {
+    const variant = neededVariant(process);
+    for (const line of process) {
+      const [, mode, device, inode, path] = /^\S+ (\S+) \S+ (\S+) (\d+) +(\/.*)$/.exec(line) ?? [];
+      if (mode?.[2] !== "x" || path === undefined || path.endsWith(" (deleted)")) continue;
+      const known = files.get(`${device} ${inode}`) ?? { path, variants: new Set() };
+      known.variants.add(variant);
+      files.set(`${device} ${inode}`, known);
+    }
   }
-  return [...files.values()];
+  return [...files.values()].map(({ path, variants }) => ({ path, variants: VARIANTS.filter((v) => variants.has(v)) }));
 }
 
 const IS_ELF = 'head -c 20 "$1" | od -An -tx1 | tr -d " \\n"';
@@ -62,17 +92,20 @@ export async function stageTranslations(
   onFile: (path: string) => void,
 ): Promise<StagedTranslation[]> {
   const staged: StagedTranslation[] = [];
-  for (const path of await mappedCode(source, container)) {
+  for (const { path, variants } of await mappedCode(source, container)) {
     // Through the first process, which does not end while others come and go.
     const there = `/proc/${container.initPid}/root${path}`;
     const head = (await source.shell.run("sh", ["-c", IS_ELF, "sh", there])).stdout;
     if (!isHomeElf(head)) continue;
     onFile(path);
-    const translation = await translate(await fetchFile(source, there));
-    const destination = `${target.nodeDirectory}/translations/${translation.name}`;
-    const isCopied = (await digestThere(target, destination)) !== (await sha256OfFile(translation.path));
-    if (isCopied) await target.shell.putFile(translation.path, destination);
-    staged.push({ file: path, translation: destination, isCopied });
+    const local = await fetchFile(source, there);
+    for (const variant of variants) {
+      const translation = await translate(local, variant);
+      const destination = `${target.nodeDirectory}/translations/${translation.name}`;
+      const isCopied = (await digestThere(target, destination)) !== (await sha256OfFile(translation.path));
+      if (isCopied) await target.shell.putFile(translation.path, destination);
+      staged.push({ file: path, translation: destination, isCopied });
+    }
   }
   return staged;
 }

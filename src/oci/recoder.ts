@@ -12,8 +12,9 @@ import {
   RUNTIME_FILE,
   TRANSLATION_HEADER_OFFSET,
   TRANSLATION_MAGIC,
-  TRANSLATION_SUFFIX,
   TranslationHeader,
+  translationName,
+  VARIANTS,
 } from "../abi/index.ts";
 import { InputError } from "../base/index.ts";
 import { resolveInside } from "../host/index.ts";
@@ -36,8 +37,9 @@ function translatedDigest(path: string): string {
 
 /** Holds the translations that the processes will use against the files that they were made for. */
 function checkTranslations(modules: ForeignResult["modules"], root: string, nodeDirectory: string): void {
-  for (const { path, key } of modules) {
-    const translation = join(nodeDirectory, "translations", `${keyName(key)}${TRANSLATION_SUFFIX}`);
+  const all = modules.flatMap((module) => VARIANTS.map((variant) => ({ ...module, variant })));
+  for (const { path, key, variant } of all) {
+    const translation = join(nodeDirectory, "translations", translationName(keyName(key), variant));
     if (!existsSync(translation)) continue;
     const file = resolveInside(root, path);
     if (file === undefined) continue;

@@ -9,6 +9,9 @@ import { GUEST_END, type Layout, MAP, PROT, VMA } from "./layout.ts";
 import type { Problems } from "./problems.ts";
 import type { RuntimeFile } from "./runtime-file.ts";
 
+/** O_ACCMODE; only O_RDONLY is 0. */
+const ACCESS_MODE = 3;
+
 /** Kinds of areas that stand in the way. */
 const UNSUPPORTED = [
   [VMA.aioRing, "aio-ring", "uses kernel AIO", "a program that uses io_setup cannot be moved"],
@@ -32,6 +35,12 @@ export function checkAreas(vmas: readonly VmaEntry[], place: string, problems: P
       );
     }
   }
+}
+
+/** Whether other processes may see the order in which an area is written, or write to it: not files that are only read. */
+export function isSharedMemory({ status, prot, fdflags }: VmaEntry): boolean {
+  if (status & (VMA.anonymousShared | VMA.sysvIpc)) return true;
+  return (status & VMA.fileShared) !== 0 && ((prot & PROT.write) !== 0 || (fdflags & ACCESS_MODE) !== 0);
 }
 
 function anonymous(start: bigint, end: bigint, prot: number): VmaEntry {

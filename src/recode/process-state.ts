@@ -11,6 +11,7 @@ import {
   PROC_HOME_BLOB_OFFSET,
   PROC_MAGIC,
   ProcState,
+  VARIANTS,
 } from "../abi/index.ts";
 import { assert, InputError } from "../base/index.ts";
 import { decodeMessage, encodeMessage, type Memory, type MmEntry } from "../image/index.ts";
@@ -42,12 +43,13 @@ export class ProcessArea {
   readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(PROC_AREA_BYTES);
   readonly state: StructView = new StructView(ProcState, this.bytes);
 
-  constructor(mm: MmEntry, threads: number, layout: Layout) {
+  constructor(mm: MmEntry, threads: number, sharesMemory: boolean, layout: Layout) {
     const { state } = this;
     state.set("magic", PROC_MAGIC);
     state.set("abi_version", ABI_VERSION);
     state.set("threads", threads);
     state.set("translation_next", layout.translations);
+    if (threads > 1 || sharesMemory) state.set("variant", VARIANTS.indexOf("ordered"));
     for (const [name, field] of MM_FIELDS) state.set(name, mm[field]);
     mm.savedAuxv.slice(0, AUXV_LIMIT - 2).forEach((word, index) => {
       state.set("auxv", word, index);

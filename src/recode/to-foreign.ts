@@ -18,7 +18,7 @@ import {
   MmEntrySchema,
   readWhole,
 } from "../image/index.ts";
-import { areasToForeign, checkAreas, ownAreas } from "./areas.ts";
+import { areasToForeign, checkAreas, isSharedMemory, ownAreas } from "./areas.ts";
 import { checkSet } from "./check.ts";
 import { moveFileFlags } from "./file-flags.ts";
 import { addNodeMount, addRuntimeFile, FILES, type MountChange, readFiles, regularFiles } from "./files.ts";
@@ -150,7 +150,7 @@ interface Work {
 function recodeProcess(process: Process, work: Work): void {
   const { place, mm, mmName, memory, threads } = process;
   const { runtime, layout, home, changes } = work;
-  const area = new ProcessArea(mm, threads.length, layout);
+  const area = new ProcessArea(mm, threads.length, mm.vmas.some(isSharedMemory), layout);
   actionsToForeign(threads[0]!.core.tc!, area.state, hostHandler(runtime), place);
   area.setModules(work.modules);
   home.mm = mapWithoutAreas(mm);

@@ -33,10 +33,11 @@ function move(aligned: "aligned" | "unaligned", laneBits: number): Semantic {
 function moveLow(width: number): Semantic {
   return (s, insn) => {
     const value = low(s, insn.read(1), width);
-    enterMmxIfUsed(s, insn);
     const kind = insn.kind(0);
     if (kind === "vector") insn.write(0, s.zext(value, 128));
     else insn.write(0, kind === "mm" ? extend(s, value, 64) : value);
+    // Behind the store, which may fault.
+    enterMmxIfUsed(s, insn);
   };
 }
 

@@ -8,4 +8,5 @@ export {
   type Operand,
   type OperandKind,
   Scanner,
+  STACK_USE,
 } from "./scanner.ts";

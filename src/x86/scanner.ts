@@ -152,6 +152,21 @@ function flagMask(iced: number): number {
   );
 }
 
+/** What an instruction does with the address of the stack frame. */
+export const STACK_USE = {
+  /** Makes an address out of rsp that may go anywhere. */
+  rspEscapes: 1,
+  /** Makes one out of rbp, whatever that holds. */
+  rbpEscapes: 2,
+  /** Makes rbp an address of the frame. */
+  rbpIsFrame: 4,
+} as const;
+const MOVES_RSP = new Set([Mnemonic.Mov, Mnemonic.Add, Mnemonic.Sub, Mnemonic.And]);
+
+function fullRegister(register: Register): Register {
+  return RegisterExt.isGPR(register) ? RegisterExt.fullRegister(register) : register;
+}
+
 /** Decodes the code of one segment. Addresses are numbers (below 2^47). */
 export class Scanner {
   readonly start: number;
@@ -235,6 +250,46 @@ export class Scanner {
       }
     }
     return -1;
+  }
+
+  /** What the instruction does with the addresses in rsp and rbp, as bits of STACK_USE. */
+  get stackUse(): number {
+    const iced = this.#iced;
+    const target =
+      iced.opCount > 0 && iced.op0Kind === OpKind.Register ? fullRegister(iced.op0Register) : Register.None;
+    switch (iced.mnemonic) {
+      case Mnemonic.Cmp:
+      case Mnemonic.Test:
+      case Mnemonic.Pop:
+        return 0;
+      case Mnemonic.Leave:
+      case Mnemonic.Enter:
+        return STACK_USE.rbpIsFrame;
+      case Mnemonic.Lea: {
+        if (target === Register.RSP) return 0;
+        const registers = [fullRegister(iced.memoryBase), fullRegister(iced.memoryIndex)];
+        if (registers.includes(Register.RSP)) {
+          return target === Register.RBP ? STACK_USE.rbpIsFrame : STACK_USE.rspEscapes;
+        }
+        return registers.includes(Register.RBP) ? STACK_USE.rbpEscapes : 0;
+      }
+      case Mnemonic.Push:
+        return target === Register.RSP ? STACK_USE.rspEscapes : 0;
+      default:
+        break;
+    }
+    let use = 0;
+    for (let i = 0; i < iced.opCount; i++) {
+      if (iced.opKind(i) !== OpKind.Register) continue;
+      const register = fullRegister(iced.opRegister(i));
+      if (register === Register.RSP && i > 0) {
+        use |= target === Register.RBP && iced.mnemonic === Mnemonic.Mov ? STACK_USE.rbpIsFrame : STACK_USE.rspEscapes;
+      }
+      // A register that is only written, or changed by what is no address of the stack, gives nothing away.
+      if (register === Register.RSP && i === 0 && !MOVES_RSP.has(iced.mnemonic)) use |= STACK_USE.rspEscapes;
+      if (register === Register.RBP && i > 0 && target !== Register.RSP) use |= STACK_USE.rbpEscapes;
+    }
+    return use;
   }
 
   /** Immediate operands of 32 bits or more, as numbers (0 = none): candidates for code addresses. */

@@ -2,10 +2,13 @@
  * the interpreter goes there. Linked with a module that lifted.ts writes: the pieces by the bytes of their instruction,
  * and the crossing into and out of them. */
 #include "abi.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
 
+extern int32_t __start_hc_faults[] __attribute__((weak)), __stop_hc_faults[] __attribute__((weak));
 uint32_t hc_interpret_one(struct cpu_state *state);
 
 struct lifted {
@@ -57,6 +60,34 @@ static void *find(void) {
     return 0;
 }
 
+struct row { uint64_t access, landing, unaligned; };
+
+static int compare_rows(const void *a, const void *b) {
+    uint64_t x = ((const struct row *)a)->access, y = ((const struct row *)b)->access;
+    return x < y ? -1 : x > y;
+}
+
+/** A signal at an access of lifted code that is prepared for it: goes on where its row says, as the runtime does. */
+int hc_lifted_fault(int number, int code, ucontext_t *context) {
+    static struct row *rows;
+    static size_t count;
+    if (!rows) {
+        count = (size_t)(__stop_hc_faults - __start_hc_faults) / 3;
+        rows = calloc(count + 1, sizeof *rows);
+        for (size_t i = 0; i < count; i++) {
+            uint64_t words[3];
+            for (size_t w = 0; w < 3; w++) words[w] = (uint64_t)&__start_hc_faults[3 * i + w] + (uint64_t)(int64_t)__start_hc_faults[3 * i + w];
+            rows[i] = (struct row){ words[0], words[1], words[2] };
+        }
+        qsort(rows, count, sizeof *rows, compare_rows);
+    }
+    struct row wanted = { context->uc_mcontext.pc, 0, 0 }, *row = bsearch(&wanted, rows, count, sizeof *rows, compare_rows);
+    if (!row) return 0;
+    int is_unaligned = number == SIGBUS && code == BUS_ADRALN && row->unaligned != row->access;
+    context->uc_mcontext.pc = is_unaligned ? row->unaligned : row->landing;
+    return 1;
+}
+
 uint32_t hc_lifted_one(struct cpu_state *state) {
     static int is_ready;
     if (!is_ready) prepare(), is_ready = 1;
@@ -68,6 +99,7 @@ uint32_t hc_lifted_one(struct cpu_state *state) {
         cpu->exit_reason = EXIT_DISPATCH;
         cpu->exit_fn = cpu->dispatch_fn = (uint64_t)lifted_exit;
         lifted_enter(cpu, code);
+        cpu->decode_cache = state->decode_cache;
         if (cpu->exit_reason != EXIT_INTERPRET || cpu->rip != CODE_AT) {
             lifted_runs++;
             uint32_t reason = cpu->exit_reason == EXIT_TRAP ? EXIT_TRAP : EXIT_DISPATCH;
@@ -77,5 +109,7 @@ uint32_t hc_lifted_one(struct cpu_state *state) {
         }
     }
     interpreted_runs++;
+    /* Whatever led here, a fault of the lifted code too, left the state as it was before the instruction. */
+    if (code) *state = *(struct cpu_state *)area;
     return hc_interpret_one(state);
 }

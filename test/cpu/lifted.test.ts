@@ -15,3 +15,15 @@ test("every lifted instruction does what the CPU does", { timeout: 1_200_000 }, 
   t.diagnostic(report.trimEnd().split("\n").slice(-3).join("; "));
   assert.ok(agreed, report);
 });
+
+test("every memory operand faults where the CPU faults, with the registers as they were", {
+  timeout: 1_200_000,
+}, async (t) => {
+  t.diagnostic(`seed ${seed}, ${count} states a case`);
+  const options = { seed, count, encodings: 1, target: "aarch64", edges: true } as const;
+  for (const variant of ["precise", "ordered"] as const) {
+    const { agreed, report } = await compareLiftedWithCpu({ ...options, variant });
+    t.diagnostic(`${variant}: ${report.trimEnd().split("\n").slice(-3).join("; ")}`);
+    assert.ok(agreed, report);
+  }
+});

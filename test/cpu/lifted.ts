@@ -1,12 +1,13 @@
 // Holds lifted code against the CPU: every case of the harness is lifted as a program of one instruction, and the
 // harness for arm64 runs that instead of the interpreter, with the results that the CPU gave.
 //
-//   node test/cpu/lifted.ts [--mnemonic Add,Adc] [--seed N] [--count N] [--encodings N]
+//   node test/cpu/lifted.ts [--mnemonic Add,Adc] [--seed N] [--count N] [--encodings N] [--variant precise]
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { VARIANTS, type Variant } from "../../src/abi/index.ts";
 import { compileModule, inParallel, run, runChecked } from "../../src/host/index.ts";
 import { GUEST_CODE } from "../../src/host/translate.ts";
 import { ARGUMENTS, PARAMETER_TYPES, PARAMETERS, VARIABLES } from "../../src/lift/variables.ts";
@@ -38,14 +39,14 @@ function bytesText(hex: string): string {
 }
 
 /** Objects with the lifted form of every instruction in `lines`, and how many there are. */
-async function buildLifted(lines: readonly string[]): Promise<{ objects: string[]; count: number }> {
+async function buildLifted(lines: readonly string[], variant: Variant): Promise<{ objects: string[]; count: number }> {
   const instructions = [...new Set(lines.map((line) => line.split(" ", 1)[0]!))];
   const jobs: (() => Promise<string>)[] = [];
   const lifted: Lifted[] = [];
   for (let first = 0; first < instructions.length; first += CASES_A_MODULE) {
     const module = new IrModule("aarch64");
     instructions.slice(first, first + CASES_A_MODULE).forEach((hex, i) => {
-      const one = liftInto(module, hex, `c${first + i}`);
+      const one = liftInto(module, hex, `c${first + i}`, variant);
       if (one) lifted.push(one);
     });
     const ir = module.toString().replaceAll("define hidden", "define");
@@ -64,22 +65,25 @@ async function buildLifted(lines: readonly string[]): Promise<{ objects: string[
 }
 
 /** Runs the comparison; gives the harness's report and whether all agreed. */
-export async function compareLiftedWithCpu(options: Options): Promise<{ agreed: boolean; report: string }> {
+export async function compareLiftedWithCpu(
+  options: Options & { readonly variant?: Variant },
+): Promise<{ agreed: boolean; report: string }> {
   const directory = mkdtempSync(join(tmpdir(), "hcontainer-lifted-"));
   try {
     const lines = makeCases(options, new Set());
     const cases = join(directory, "cases");
     writeFileSync(cases, `${lines.join("\n")}\n`);
-    const { objects, count } = await buildLifted(lines);
+    const { objects, count } = await buildLifted(lines, options.variant ?? "plain");
     const [native, foreign] = [join(directory, "native"), join(directory, "foreign")];
     const bridge = join(directory, "lifted.o");
     const { includeDir } = await linkWithInterpreter("x86_64", "harness.c", native);
     const compile = ["-O1", "-Wall", "-Wextra", `-I${includeDir}`, "-c", join(import.meta.dirname, "lifted.c")];
     await runChecked("aarch64-linux-gnu-gcc", [...compile, "-o", bridge]);
-    const more = ["-DLIFTED", "-Dhc_interpret_one=hc_lifted_one", bridge, ...objects];
+    const more = [`-DLIFTED="${options.variant ?? "plain"}"`, "-Dhc_interpret_one=hc_lifted_one", bridge, ...objects];
     await linkWithInterpreter("aarch64", "harness.c", foreign, more);
-    const script = `"$1" "$3" "$4" "$5" --record | qemu-aarch64 "$2" "$3" "$4" "$5" --replay`;
-    const result = await run("sh", ["-c", script, "sh", native, foreign, cases, `${options.seed}`, `${options.count}`]);
+    const script = `"$1" "$3" "$4" "$5" "$6" --record | qemu-aarch64 "$2" "$3" "$4" "$5" "$6" --replay`;
+    const args = [cases, `${options.seed}`, `${options.count}`, options.edges ? "--edges" : "--anywhere"];
+    const result = await run("sh", ["-c", script, "sh", native, foreign, ...args]);
     const end = result.status > 1 ? `the harness ended with status ${result.status}\n` : "";
     const report = `${result.stdout}${result.stderr}${count} instructions lifted\n${end}`;
     return { agreed: result.status === 0 && count > 0, report };
@@ -95,6 +99,8 @@ if (import.meta.main) {
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       count: { type: "string", default: "40" },
       encodings: { type: "string", default: "1" },
+      variant: { type: "string", default: "plain" },
+      edges: { type: "boolean", default: false },
     },
   });
   const { agreed, report } = await compareLiftedWithCpu({
@@ -103,6 +109,8 @@ if (import.meta.main) {
     count: Number(values.count),
     encodings: Number(values.encodings),
     target: "aarch64",
+    edges: values.edges,
+    variant: VARIANTS.find((name) => name === values.variant)!,
   });
   process.stdout.write(report);
   process.exitCode = agreed ? 0 : 1;

@@ -1,5 +1,6 @@
 // Lifts one instruction by itself, as a program that has nothing else in it.
 
+import type { Variant } from "../../src/abi/index.ts";
 import { readElf } from "../../src/elf/index.ts";
 import { discover, liftFile } from "../../src/lift/index.ts";
 import { PieceWriter, pieceSymbol } from "../../src/lift/piece.ts";
@@ -40,8 +41,8 @@ export interface Lifted {
  * Writes the pieces of one instruction (as hexadecimal digits) into `module`, with all flags that it sets; null if it is left
  * to the interpreter.
  */
-export function liftInto(module: IrModule, hex: string, prefix: string): Lifted | null {
-  const file = liftFile(discover(readElf(elfOf(Buffer.from(hex, "hex")), hex)).map);
+export function liftInto(module: IrModule, hex: string, prefix: string, variant: Variant = "plain"): Lifted | null {
+  const file = liftFile(discover(readElf(elfOf(Buffer.from(hex, "hex")), hex)).map, variant);
   // All flags are compared, whether a program could read them or not.
   const { graph } = file.context;
   for (const block of graph.blocks.values()) block.liveFlags = ALL_FLAGS;
