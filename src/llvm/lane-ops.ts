@@ -110,6 +110,16 @@ export class IrLaneOps extends IrIntegerOps {
   permute(laneBits: number, a: IrValue, indices: IrValue): IrValue {
     const lanes = a.width / laneBits;
     if (lanes === 1) return a;
+    const known = indices.constant;
+    if (known !== undefined) {
+      const number = (i: number): number => Number(BigInt.asUintN(16, known >> BigInt(i * laneBits))) & (lanes - 1);
+      return this.shuffle(
+        laneBits,
+        a,
+        a,
+        Array.from({ length: lanes }, (_, i) => number(i)),
+      );
+    }
     if (this.target === "aarch64" && a.width >= 128) return this.#tablePermute(laneBits, a, indices);
     const type = laneType(a.width, laneBits);
     let result = "zeroinitializer";
@@ -193,8 +203,8 @@ export class IrLaneOps extends IrIntegerOps {
     if (how !== "truncate") {
       const unsigned = how === "saturateUnsigned";
       const high = (1n << BigInt(unsigned ? to : to - 1)) - 1n;
-      value = this.lanes("smin", from, value, constant(high));
       value = this.lanes("smax", from, value, constant(unsigned ? 0n : -(1n << BigInt(to - 1))));
+      value = this.lanes("smin", from, value, constant(high));
     }
     const target = laneType(lanes * to, to);
     return this.fn.value(lanes * to, target, `trunc ${this.fn.typed(value, laneType(a.width, from))} to ${target}`);

@@ -22,7 +22,9 @@ export type IrNativeOp =
   | "sha256Message2"
   | "lookUpBytes"
   | "sumDifferences"
-  | "multiplyAddWords";
+  | "multiplyAddWords"
+  | "multiplyUnsignedHalves"
+  | "multiplySignedHalves";
 
 type Binding = (ops: IrNativeOps, operands: readonly IrValue[]) => IrValue;
 
@@ -117,6 +119,13 @@ const multiplyAddWords: Binding = (ops, [a, b]) => {
   return call(ops, "llvm.aarch64.neon.addp.v4i32", WORDS, pair);
 };
 
+const multiplyHalves =
+  (name: string): Binding =>
+  (ops, operands) => {
+    const halves = operands.map((value) => [ops.narrow(value, 64, 32, "truncate"), "<2 x i32>"] as const);
+    return call(ops, `llvm.aarch64.neon.${name}.v2i64`, "<2 x i64>", halves);
+  };
+
 const AARCH64: Readonly<Record<IrNativeOp, Binding>> = {
   aesEncrypt: onBytes("aese", true),
   aesDecrypt: onBytes("aesd", true),
@@ -143,6 +152,8 @@ const AARCH64: Readonly<Record<IrNativeOp, Binding>> = {
     ),
   sumDifferences,
   multiplyAddWords,
+  multiplyUnsignedHalves: multiplyHalves("umull"),
+  multiplySignedHalves: multiplyHalves("smull"),
 };
 
 /** All operations, with those that the host has itself. */

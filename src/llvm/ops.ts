@@ -53,50 +53,68 @@ export class IrOps extends IrLaneOps {
     return this.fn.value(a.width, type, `sext ${bitType(a.width / laneBits)} ${bits} to ${type}`);
   }
 
-  fpToInt(a: IrValue, to: number, rounding: IrRounding, signed: boolean): IrValue {
-    // The conversion cuts towards zero by itself. rint, unlike nearbyint, notes an inexact result, as x86 does.
-    const laneBits = a.width as 32 | 64;
-    const whole =
-      rounding === "zero"
-        ? a
-        : rounding === "current"
-          ? this.#constrained("rint", laneBits, a.width, [a])
-          : this.fpRound(a, rounding);
-    const type = floatType(a.width, a.width);
-    const x = this.fn.text(whole, type);
-    const name = `llvm.fpto${signed ? "si" : "ui"}.sat.i${to}.${mangle(type)}`;
-    const converted = this.fn.intrinsic(name, `i${to}`, [`${type} ${x}`]);
-    // Saturation gives the indefinite integer on one side of the range already; NaN compares false.
-    const inside = this.fn.emit(
-      signed ? `fcmp olt ${type} ${x}, ${floatText(2 ** (to - 1))}` : `fcmp ogt ${type} ${x}, ${floatText(-1)}`,
-    );
-    const indefinite = signed ? 1n << BigInt(to - 1) : (1n << BigInt(to)) - 1n;
-    return this.fn.value(to, `i${to}`, `select i1 ${inside}, i${to} ${converted}, i${to} ${indefinite}`);
+  fpToInt(laneBits: 32 | 64, a: IrValue, to: number, rounding: IrRounding, signed: boolean): IrValue {
+    // Code generators have no short way to 64-bit lanes from singles but by doubles, which hold every single.
+    if (laneBits === 32 && to === 64 && a.width > 32) {
+      return this.fpToInt(64, this.fpConvert(32, a, 64), to, rounding, signed);
+    }
+    return this.#laneByLane(laneBits, a, (value, lanes) => {
+      // The conversion cuts towards zero by itself. rint, unlike nearbyint, notes an inexact result, as x86 does.
+      const whole =
+        rounding === "zero"
+          ? value
+          : rounding === "current"
+            ? this.#constrained("rint", laneBits, value.width, [value])
+            : this.fpRound(laneBits, value, rounding);
+      const type = floatType(value.width, laneBits);
+      const target = laneType(to * lanes, to);
+      const x = this.fn.text(whole, type);
+      const name = `llvm.fpto${signed ? "si" : "ui"}.sat.${mangle(target)}.${mangle(type)}`;
+      const converted = this.fn.intrinsic(name, target, [`${type} ${x}`]);
+      // Saturation gives the indefinite integer on one side of the range already; NaN compares false.
+      const limit = this.splat(this.int(laneBits, floatBits(laneBits, signed ? 2 ** (to - 1) : -1)), value.width);
+      const inside = this.fn.emit(`fcmp ${signed ? "olt" : "ogt"} ${type} ${x}, ${this.fn.text(limit, type)}`);
+      const indefinite = this.splat(this.int(to, signed ? 1n << BigInt(to - 1) : (1n << BigInt(to)) - 1n), to * lanes);
+      const rhs = `select ${bitType(lanes)} ${inside}, ${target} ${converted}, ${this.fn.typed(indefinite, target)}`;
+      return this.fn.value(to * lanes, target, rhs);
+    });
   }
 
-  intToFp(a: IrValue, to: 32 | 64, signed: boolean): IrValue {
-    const type = floatType(to, to);
-    const name = `llvm.experimental.constrained.${signed ? "si" : "ui"}tofp.${mangle(type)}.i${a.width}`;
-    const parameters = [`i${a.width} ${this.fn.integer(a)}`, ...DYNAMIC];
-    return this.fn.named(to, type, this.fn.intrinsic(name, type, parameters, " strictfp"));
+  intToFp(laneBits: number, a: IrValue, to: 32 | 64, signed: boolean): IrValue {
+    return this.#laneByLane(laneBits, a, (value, lanes) => {
+      const [from, type] = [laneType(value.width, laneBits), floatType(to * lanes, to)];
+      const name = `llvm.experimental.constrained.${signed ? "si" : "ui"}tofp.${mangle(type)}.${mangle(from)}`;
+      const parameters = [this.fn.typed(value, from), ...DYNAMIC];
+      return this.fn.named(to * lanes, type, this.fn.intrinsic(name, type, parameters, " strictfp"));
+    });
   }
 
-  fpConvert(a: IrValue, to: 16 | 32 | 64): IrValue {
-    if (a.width === to) return a;
-    const [from, type] = [floatType(a.width, a.width), floatType(to, to)];
-    const operand = `${from} ${this.fn.text(a, from)}`;
-    const wider = to > a.width;
-    const name = `llvm.experimental.constrained.fp${wider ? "ext" : "trunc"}.${mangle(type)}.${mangle(from)}`;
-    const parameters = [operand, ...(wider ? DYNAMIC.slice(1) : DYNAMIC)];
-    return this.fn.named(to, type, this.fn.intrinsic(name, type, parameters, " strictfp"));
+  fpConvert(laneBits: 16 | 32 | 64, a: IrValue, to: 16 | 32 | 64): IrValue {
+    if (laneBits === to) return a;
+    return this.#laneByLane(laneBits, a, (value, lanes) => {
+      const [from, type] = [floatType(value.width, laneBits), floatType(to * lanes, to)];
+      const wider = to > laneBits;
+      const name = `llvm.experimental.constrained.fp${wider ? "ext" : "trunc"}.${mangle(type)}.${mangle(from)}`;
+      const parameters = [`${from} ${this.fn.text(value, from)}`, ...(wider ? DYNAMIC.slice(1) : DYNAMIC)];
+      return this.fn.named(to * lanes, type, this.fn.intrinsic(name, type, parameters, " strictfp"));
+    });
   }
 
-  fpRound(a: IrValue, rounding: IrRounding): IrValue {
-    const laneBits = a.width as 32 | 64;
-    if (rounding === "current") return this.#constrained("nearbyint", laneBits, a.width, [a]);
-    const type = floatType(a.width, a.width);
-    const name = `llvm.${ROUNDINGS[rounding]}.${mangle(type)}`;
-    return this.fn.named(a.width, type, this.fn.intrinsic(name, type, [`${type} ${this.fn.text(a, type)}`]));
+  fpRound(laneBits: 32 | 64, a: IrValue, rounding: IrRounding): IrValue {
+    return this.#laneByLane(laneBits, a, (value) => {
+      if (rounding === "current") return this.#constrained("nearbyint", laneBits, value.width, [value]);
+      const type = floatType(value.width, laneBits);
+      const name = `llvm.${ROUNDINGS[rounding]}.${mangle(type)}`;
+      return this.fn.named(value.width, type, this.fn.intrinsic(name, type, [`${type} ${this.fn.text(value, type)}`]));
+    });
+  }
+
+  /** All lanes at once on aarch64, whose conversions of vectors are those of scalars; else one after the other. */
+  #laneByLane(laneBits: number, a: IrValue, convert: (value: IrValue, lanes: number) => IrValue): IrValue {
+    const lanes = a.width / laneBits;
+    if (lanes === 1 || this.target === "aarch64") return convert(a, lanes);
+    const results = Array.from({ length: lanes }, (_, i) => convert(this.lane(a, laneBits, i), 1));
+    return this.concat(...results.reverse());
   }
 
   #constrained(op: string, laneBits: 32 | 64, width: number, operands: readonly IrValue[]): IrValue {
@@ -111,10 +129,10 @@ export class IrOps extends IrLaneOps {
     return this.fn.emit(`fcmp ${predicate} ${type} ${this.fn.text(a, type)}, ${this.fn.text(b, type)}`);
   }
 
-  #select(bits: string, laneBits: number, ifOne: IrValue, ifZero: IrValue): IrValue {
-    const type = laneType(ifOne.width, laneBits);
+  #select(bits: string, laneBits: 32 | 64, ifOne: IrValue, ifZero: IrValue): IrValue {
+    const type = floatType(ifOne.width, laneBits);
     const condition = `${bitType(ifOne.width / laneBits)} ${bits}`;
-    const rhs = `select ${condition}, ${this.fn.typed(ifOne, type)}, ${this.fn.typed(ifZero, type)}`;
+    const rhs = `select ${condition}, ${type} ${this.fn.text(ifOne, type)}, ${type} ${this.fn.text(ifZero, type)}`;
     return this.fn.value(ifOne.width, type, rhs);
   }
 
@@ -123,22 +141,29 @@ export class IrOps extends IrLaneOps {
     // On x86 an invalid operation gives the right NaN by itself, and a single NaN operand is propagated; only the order
     // of several must be restored, for which the last operand need not be looked at.
     if (this.target !== "aarch64") return this.#firstNan(laneBits, operands.slice(0, -1), result);
-    const isNan = this.#fcmpBits("uno", laneBits, result, result);
-    const fix = (): IrValue => this.#firstNan(laneBits, operands, this.#defaultNan(laneBits, result.width));
-    if (result.width > laneBits) return this.#select(isNan, laneBits, fix(), result);
-    // A scalar that is no NaN, which nearly all are, costs a comparison and a branch.
+    // Results without a NaN, which nearly all are, cost a comparison and a branch; the largest lane is a NaN if one is.
     const { fn } = this;
-    const type = floatType(laneBits, laneBits);
+    const type = floatType(result.width, laneBits);
+    const scalar = floatType(laneBits, laneBits);
     const [wrong, join] = [fn.newLabel("nan"), fn.newLabel("number")];
     const before = fn.label;
     const resultText = fn.text(result, type);
+    const largest =
+      result.width === laneBits
+        ? resultText
+        : fn.intrinsic(`llvm.vector.reduce.fmaximum.${mangle(type)}`, scalar, [`${type} ${resultText}`]);
+    const isNan = fn.emit(`fcmp uno ${scalar} ${largest}, ${largest}`);
     fn.branch(fn.named(1, "i1", isNan), wrong, join, true);
     fn.begin(wrong);
-    const fixedText = fn.text(fix(), type);
+    // Keeps code generators from computing all this in advance, to save the branch.
+    fn.effect('call void asm sideeffect "", ""()');
+    const lanesNan = this.#fcmpBits("uno", laneBits, result, result);
+    const fixed = this.#firstNan(laneBits, operands, this.#defaultNan(laneBits, result.width));
+    const fixedText = fn.text(this.#select(lanesNan, laneBits, fixed, result), type);
     const after = fn.label;
     fn.jump(join);
     fn.begin(join);
-    return fn.value(laneBits, type, `phi ${type} [ ${resultText}, %${before} ], [ ${fixedText}, %${after} ]`);
+    return fn.value(result.width, type, `phi ${type} [ ${resultText}, %${before} ], [ ${fixedText}, %${after} ]`);
   }
 
   /** The first operand that is a NaN, quieted, or `otherwise`; lane by lane. */
@@ -158,9 +183,10 @@ export class IrOps extends IrLaneOps {
   }
 }
 
-/** An integral number as a floating-point constant; LLVM writes constants of type float as doubles, too. */
-function floatText(value: number): string {
+/** The bits of a number of 32 or 64 bits. */
+function floatBits(laneBits: 32 | 64, value: number): bigint {
   const view = new DataView(new ArrayBuffer(8));
-  view.setFloat64(0, value);
-  return `0x${view.getBigUint64(0).toString(16).toUpperCase().padStart(16, "0")}`;
+  if (laneBits === 64) view.setFloat64(0, value);
+  else view.setFloat32(4, value);
+  return view.getBigUint64(0);
 }

@@ -17,27 +17,21 @@ import {
 } from "./simd-operands.ts";
 import type { Insn, Rounding, Row, Sem, Semantic } from "./vocabulary.ts";
 
-/** Converts one scalar. */
+/** Converts lanes. */
 type Convert = <V>(s: Sem<V>, a: V) => V;
 
-/** Applies a scalar conversion to the low `count` lanes of `from` bits. */
-function convertLanes<V>(s: Sem<V>, a: V, from: number, count: number, convert: Convert): V {
-  const lanes = range(count, (lane) => convert(s, s.w(a) === from ? a : s.lane(a, from, lane)));
-  return lanes.length === 1 ? lanes[0]! : s.concat(...lanes.reverse());
-}
-
 const intToFloat =
-  (to: FloatBits, signed: boolean): Convert =>
+  (from: number, to: FloatBits, signed: boolean): Convert =>
   (s, a) =>
-    s.intToFp(a, to, signed);
+    s.intToFp(from, a, to, signed);
 const floatToInt =
-  (to: number, rounding: Rounding, signed: boolean): Convert =>
+  (from: FloatBits, to: number, rounding: Rounding, signed: boolean): Convert =>
   (s, a) =>
-    s.fpToInt(a, to, rounding, signed);
+    s.fpToInt(from, a, to, rounding, signed);
 const floatToFloat =
-  (to: 16 | 32 | 64): Convert =>
+  (from: 16 | FloatBits, to: 16 | FloatBits): Convert =>
   (s, a) =>
-    s.fpConvert(a, to);
+    s.fpConvert(from, a, to);
 
 /** The low lanes of a source; memory is exactly as wide as what is used. */
 function usedSource<V>(s: Sem<V>, insn: Insn<V>, laneBits: number, lanes: number): V {
@@ -52,7 +46,7 @@ function convertPacked(from: number, to: number, convert: Convert): Semantic {
   return (s, insn) => {
     const lanes = to > from ? insn.width(0) / to : insn.width(1) / from;
     const a = usedSource(s, insn, from, lanes);
-    const value = convertLanes(s, a, from, lanes, convert);
+    const value = convert(s, a);
     enterMmxIfUsed(s, insn);
     if (insn.kind(0) === "vector" && s.w(value) < 128 && insn.encoding === "legacy") insn.write(0, s.zext(value, 128));
     else insn.writeMasked(0, to, value);
@@ -61,7 +55,7 @@ function convertPacked(from: number, to: number, convert: Convert): Semantic {
 
 /** cvtpi2ps keeps the upper half of the destination. */
 const integersToLowSingles: Semantic = (s, insn) => {
-  const value = convertLanes(s, insn.read(1), 32, 2, intToFloat(32, true));
+  const value = s.intToFp(32, insn.read(1), 32, true);
   enterMmxIfUsed(s, insn);
   insn.write(0, value);
 };
@@ -69,7 +63,7 @@ const integersToLowSingles: Semantic = (s, insn) => {
 /** cvtps2pi, cvttps2pi: the low two lanes. */
 function singlesToIntegers(rounding: Rounding): Semantic {
   return (s, insn) => {
-    const value = convertLanes(s, low(s, insn.read(1), 64), 32, 2, floatToInt(32, rounding, true));
+    const value = s.fpToInt(32, low(s, insn.read(1), 64), 32, rounding, true);
     enterMmxIfUsed(s, insn);
     insn.write(0, value);
   };
@@ -78,7 +72,7 @@ function singlesToIntegers(rounding: Rounding): Semantic {
 /** cvtpd2pi, cvttpd2pi. */
 function doublesToIntegers(rounding: Rounding): Semantic {
   return (s, insn) => {
-    const value = convertLanes(s, source(s, insn, 1), 64, 2, floatToInt(32, rounding, true));
+    const value = s.fpToInt(64, source(s, insn, 1), 32, rounding, true);
     enterMmxIfUsed(s, insn);
     insn.write(0, value);
   };
@@ -87,7 +81,8 @@ function doublesToIntegers(rounding: Rounding): Semantic {
 /** cvtsi2ss and the like: the last operand is a general register or memory. */
 function integerToScalar(to: FloatBits, signed: boolean): Semantic {
   return (s, insn) => {
-    const value = s.intToFp(insn.read(firstSource(insn) + 1), to, signed);
+    const integer = insn.read(firstSource(insn) + 1);
+    const value = s.intToFp(s.w(integer), integer, to, signed);
     if (insn.encoding === "legacy") return insn.write(0, value);
     insn.write(0, s.concat(s.bits(insn.read(1), to, 128 - to), value));
   };
@@ -96,14 +91,14 @@ function integerToScalar(to: FloatBits, signed: boolean): Semantic {
 function scalarToInteger(from: FloatBits, rounding: Rounding, signed: boolean): Semantic {
   return (s, insn) => {
     const value = scalar(s, insn, 1, from);
-    insn.write(0, s.fpToInt(value, insn.width(0), rounding, signed));
+    insn.write(0, s.fpToInt(from, value, insn.width(0), rounding, signed));
   };
 }
 
 function scalarToScalar(from: FloatBits, to: FloatBits): Semantic {
   return (s, insn) => {
     const value = scalar(s, insn, firstSource(insn) + 1, from);
-    scalarResult(s, insn, s.fpConvert(value, to));
+    scalarResult(s, insn, s.fpConvert(from, value, to));
   };
 }
 
@@ -192,27 +187,22 @@ const pairToBfloats: Semantic = (s, insn) => {
 
 const ROUNDINGS: readonly Rounding[] = ["nearest", "down", "up", "zero"];
 
-/** One lane rounded as the low three bits of an immediate say. */
-export function roundLane<V>(s: Sem<V>, a: V, immediate: V): V {
-  const choices = ROUNDINGS.map((rounding) => () => s.fpRound(a, rounding));
-  const current = () => s.fpRound(a, "current");
+/** Lanes rounded as the low three bits of an immediate say. */
+export function roundLanes<V>(s: Sem<V>, bits: FloatBits, a: V, immediate: V): V {
+  const choices = ROUNDINGS.map((rounding) => () => s.fpRound(bits, a, rounding));
+  const current = () => s.fpRound(bits, a, "current");
   return choose(s, s.bits(immediate, 0, 3), [...choices, current, current, current, current]);
 }
 
 function roundPacked(bits: FloatBits): Semantic {
-  return (s, insn) => {
-    const a = source(s, insn, 1);
-    const immediate = insn.immediate(2, 8);
-    const lanes = range(s.w(a) / bits, (lane) => roundLane(s, s.lane(a, bits, lane), immediate));
-    insn.write(0, s.concat(...lanes.reverse()));
-  };
+  return (s, insn) => insn.write(0, roundLanes(s, bits, source(s, insn, 1), insn.immediate(2, 8)));
 }
 
 function roundScalar(bits: FloatBits): Semantic {
   return (s, insn) => {
     const first = firstSource(insn);
     const value = scalar(s, insn, first + 1, bits);
-    scalarResult(s, insn, roundLane(s, value, insn.immediate(first + 2, 8)));
+    scalarResult(s, insn, roundLanes(s, bits, value, insn.immediate(first + 2, 8)));
   };
 }
 
@@ -223,29 +213,29 @@ const bothRoundings = (make: (rounding: Rounding, t: string) => Row[]): Row[] =>
 ];
 
 export const FLOAT_CONVERT: readonly Row[] = [
-  ...bothFloat("Cvtps2pd", convertPacked(32, 64, floatToFloat(64))),
-  ...bothFloat("Cvtpd2ps", convertPacked(64, 32, floatToFloat(32))),
+  ...bothFloat("Cvtps2pd", convertPacked(32, 64, floatToFloat(32, 64))),
+  ...bothFloat("Cvtpd2ps", convertPacked(64, 32, floatToFloat(64, 32))),
   ...bothFloat("Cvtss2sd", scalarToScalar(32, 64)),
   ...bothFloat("Cvtsd2ss", scalarToScalar(64, 32)),
-  ...bothFloat("Cvtdq2ps", convertPacked(32, 32, intToFloat(32, true))),
-  ...bothFloat("Cvtdq2pd", convertPacked(32, 64, intToFloat(64, true))),
-  float("Vcvtudq2ps", convertPacked(32, 32, intToFloat(32, false))),
-  float("Vcvtudq2pd", convertPacked(32, 64, intToFloat(64, false))),
-  float("Vcvtqq2ps", convertPacked(64, 32, intToFloat(32, true))),
-  float("Vcvtqq2pd", convertPacked(64, 64, intToFloat(64, true))),
-  float("Vcvtuqq2ps", convertPacked(64, 32, intToFloat(32, false))),
-  float("Vcvtuqq2pd", convertPacked(64, 64, intToFloat(64, false))),
+  ...bothFloat("Cvtdq2ps", convertPacked(32, 32, intToFloat(32, 32, true))),
+  ...bothFloat("Cvtdq2pd", convertPacked(32, 64, intToFloat(32, 64, true))),
+  float("Vcvtudq2ps", convertPacked(32, 32, intToFloat(32, 32, false))),
+  float("Vcvtudq2pd", convertPacked(32, 64, intToFloat(32, 64, false))),
+  float("Vcvtqq2ps", convertPacked(64, 32, intToFloat(64, 32, true))),
+  float("Vcvtqq2pd", convertPacked(64, 64, intToFloat(64, 64, true))),
+  float("Vcvtuqq2ps", convertPacked(64, 32, intToFloat(64, 32, false))),
+  float("Vcvtuqq2pd", convertPacked(64, 64, intToFloat(64, 64, false))),
   float("Cvtpi2ps", integersToLowSingles),
-  float("Cvtpi2pd", convertPacked(32, 64, intToFloat(64, true))),
+  float("Cvtpi2pd", convertPacked(32, 64, intToFloat(32, 64, true))),
   ...bothRoundings((rounding, t) => [
-    ...bothFloat(`Cvt${t}ps2dq`, convertPacked(32, 32, floatToInt(32, rounding, true))),
-    ...bothFloat(`Cvt${t}pd2dq`, convertPacked(64, 32, floatToInt(32, rounding, true))),
-    float(`Vcvt${t}ps2udq`, convertPacked(32, 32, floatToInt(32, rounding, false))),
-    float(`Vcvt${t}pd2udq`, convertPacked(64, 32, floatToInt(32, rounding, false))),
-    float(`Vcvt${t}ps2qq`, convertPacked(32, 64, floatToInt(64, rounding, true))),
-    float(`Vcvt${t}pd2qq`, convertPacked(64, 64, floatToInt(64, rounding, true))),
-    float(`Vcvt${t}ps2uqq`, convertPacked(32, 64, floatToInt(64, rounding, false))),
-    float(`Vcvt${t}pd2uqq`, convertPacked(64, 64, floatToInt(64, rounding, false))),
+    ...bothFloat(`Cvt${t}ps2dq`, convertPacked(32, 32, floatToInt(32, 32, rounding, true))),
+    ...bothFloat(`Cvt${t}pd2dq`, convertPacked(64, 32, floatToInt(64, 32, rounding, true))),
+    float(`Vcvt${t}ps2udq`, convertPacked(32, 32, floatToInt(32, 32, rounding, false))),
+    float(`Vcvt${t}pd2udq`, convertPacked(64, 32, floatToInt(64, 32, rounding, false))),
+    float(`Vcvt${t}ps2qq`, convertPacked(32, 64, floatToInt(32, 64, rounding, true))),
+    float(`Vcvt${t}pd2qq`, convertPacked(64, 64, floatToInt(64, 64, rounding, true))),
+    float(`Vcvt${t}ps2uqq`, convertPacked(32, 64, floatToInt(32, 64, rounding, false))),
+    float(`Vcvt${t}pd2uqq`, convertPacked(64, 64, floatToInt(64, 64, rounding, false))),
     float(`Cvt${t}ps2pi`, singlesToIntegers(rounding)),
     float(`Cvt${t}pd2pi`, doublesToIntegers(rounding)),
     ...FLOATS.flatMap(([letter, bits]) => [
@@ -259,7 +249,7 @@ export const FLOAT_CONVERT: readonly Row[] = [
     ...bothFloat(`Roundp${letter}`, roundPacked(bits)),
     ...bothFloat(`Rounds${letter}`, roundScalar(bits)),
   ]),
-  float("Vcvtph2ps", convertPacked(16, 32, floatToFloat(32))),
+  float("Vcvtph2ps", convertPacked(16, 32, floatToFloat(16, 32))),
   float("Vcvtps2ph", singlesToHalves),
   full("Vcvtneps2bf16", singlesToBfloats),
   full("Vcvtne2ps2bf16", pairToBfloats),

@@ -4,7 +4,7 @@
 
 import { writeBits } from "./evex-compare.ts";
 import { FLOATS, type FloatBits, float } from "./float-arithmetic.ts";
-import { roundLane } from "./float-convert.ts";
+import { roundLanes } from "./float-convert.ts";
 import { choose, laneSource, low, range, result, scalar, scalarResult } from "./simd-operands.ts";
 import type { Insn, Row, Sem, Semantic } from "./vocabulary.ts";
 
@@ -156,7 +156,7 @@ function roundScaled<V>(s: Sem<V>, layout: Layout, lane: V, immediate: V): V {
   const isTiny = s.and(s.ult(parts.exponent, s.int(bits, bias - 40)), s.not(parts.isZero));
   const stand = s.or(parts.sign, s.int(bits, BigInt(bias - 40) << BigInt(mantissaBits)));
   const scaled = s.fp("mul", bits, s.select(isTiny, stand, parts.value), powerOfTwo(s, layout, scale));
-  const rounded = s.fp("mul", bits, roundLane(s, scaled, immediate), powerOfTwo(s, layout, s.neg(scale)));
+  const rounded = s.fp("mul", bits, roundLanes(s, bits, scaled, immediate), powerOfTwo(s, layout, s.neg(scale)));
   const isWhole = s.ule(s.int(bits, bias + mantissaBits), parts.exponent);
   const special = s.select(parts.isNan, quiet(s, layout, parts.value), parts.value);
   return s.select(isWhole, special, s.or(rounded, parts.sign));
@@ -200,7 +200,7 @@ function getExponent<V>(s: Sem<V>, layout: Layout, lane: V): V {
   const { bits, bias } = layout;
   const parts = takeApart(s, layout, lane);
   const { exponent } = normalize(s, layout, parts);
-  const number = s.intToFp(s.sub(exponent, s.int(bits, bias)), bits, true);
+  const number = s.intToFp(bits, s.sub(exponent, s.int(bits, bias)), bits, true);
   const infinity = constantOf.infinity(layout);
   const minusInfinity = s.int(bits, infinity | (1n << BigInt(bits - 1)));
   const nan = quiet(s, layout, parts.value);
@@ -247,7 +247,7 @@ function scaleBy<V>(s: Sem<V>, layout: Layout, a: V, b: V): V {
   const y = takeApart(s, layout, b);
   // Far more than any shift needs, and still an integer: ±2^13 (double) or ±2^10 (single).
   const limit = bits === 32 ? 1024 : 8192;
-  const floor = s.fpToInt(y.value, bits, "down", true);
+  const floor = s.fpToInt(bits, y.value, bits, "down", true);
   const isHuge = s.ule(int(bias + (bits === 32 ? 10 : 13)), y.exponent);
   const isNegative = s.ne(y.sign, int(0));
   const amount = s.select(isHuge, s.select(isNegative, int(-limit), int(limit)), floor);

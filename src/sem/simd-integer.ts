@@ -49,10 +49,19 @@ function halfLanes<V>(s: Sem<V>, laneBits: number, a: V, which: "low" | "high", 
   return s.lanes(signed ? "ashr" : "lshr", laneBits, top, count);
 }
 
+/** `compose` on each block of 128 bits, or what the host has for it. */
+function nativeBlocks<V>(s: Sem<V>, op: NativeOp, a: V, b: V, compose: (a: V, b: V) => V): V {
+  if (s.w(a) < 128) return compose(a, b);
+  return perBlock(s, [a, b], ([x, y]) => s.native(op, [x!, y!], () => compose(x!, y!)));
+}
+
 /** pmuludq, pmuldq: the low halves of 64-bit lanes, multiplied. */
 function multiplyLow(signed: boolean): Semantic {
+  const op = signed ? "multiplySignedHalves" : "multiplyUnsignedHalves";
   return binary(64, (s, a, b) =>
-    s.lanes("mul", 64, halfLanes(s, 64, a, "low", signed), halfLanes(s, 64, b, "low", signed)),
+    nativeBlocks(s, op, a, b, (x, y) =>
+      s.lanes("mul", 64, halfLanes(s, 64, x, "low", signed), halfLanes(s, 64, y, "low", signed)),
+    ),
   );
 }
 
@@ -61,12 +70,6 @@ function pairProducts<V>(s: Sem<V>, laneBits: number, a: V, b: V, signedA: boole
   const product = (which: "low" | "high"): V =>
     s.lanes("mul", laneBits, halfLanes(s, laneBits, a, which, signedA), halfLanes(s, laneBits, b, which, true));
   return [product("low"), product("high")];
-}
-
-/** `compose` on each block of 128 bits, or what the host has for it. */
-function nativeBlocks<V>(s: Sem<V>, op: NativeOp, a: V, b: V, compose: (a: V, b: V) => V): V {
-  if (s.w(a) < 128) return compose(a, b);
-  return perBlock(s, [a, b], ([x, y]) => s.native(op, [x!, y!], () => compose(x!, y!)));
 }
 
 const multiplyAddWords = binaryWhole(32, (s, a, b) =>
@@ -81,15 +84,12 @@ const multiplyAddBytes = binaryWhole(16, (s, a, b) => {
   return s.lanes("saddSat", 16, lowProduct, highProduct);
 });
 
-/** pmulhrsw: (a * b + 0x4000) >> 15, from the two halves of the product. */
+/** pmulhrsw: (a * b + 0x4000) >> 15. */
 const multiplyHighRounded = binary(16, (s, a, b) => {
-  const width = s.w(a);
-  const high = s.lanes("smulHigh", 16, a, b);
-  const lowHalf = s.lanes("mul", 16, a, b);
-  const shift = (op: LaneOp, value: typeof a, count: number) => s.lanes(op, 16, value, every(s, width, 16, count));
-  const shifted = s.or(shift("shl", high, 1), shift("lshr", lowHalf, 15));
-  const rounding = s.and(shift("lshr", lowHalf, 14), every(s, width, 16, 1));
-  return s.lanes("add", 16, shifted, rounding);
+  const product = s.lanes("mul", 32, s.widen(a, 16, 32, true), s.widen(b, 16, 32, true));
+  const lanes = (value: number) => every(s, s.w(product), 32, value);
+  const rounded = s.lanes("lshr", 32, s.lanes("add", 32, product, lanes(0x4000)), lanes(15));
+  return s.narrow(rounded, 32, 16, "truncate");
 });
 
 /** Sums of absolute differences of bytes, as 64-bit lanes. */

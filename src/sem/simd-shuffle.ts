@@ -193,7 +193,8 @@ function blendVariable(laneBits: number): Semantic {
     const first = firstSource(insn);
     const b = source(s, insn, first + 1);
     const control = insn.encoding === "legacy" ? s.vector(0, 128) : insn.read(3);
-    insn.write(0, s.blend(laneBits, s.signMask(control, laneBits), b, insn.read(first)));
+    const chosen = s.lanes("slt", laneBits, control, s.int(s.w(control), 0));
+    insn.write(0, s.or(s.and(chosen, b), s.and(s.not(chosen), insn.read(first))));
   };
 }
 

@@ -100,14 +100,17 @@ export interface Ops<V> {
   fma(laneBits: 32 | 64, a: V, b: V, c: V): V;
   /** Lane comparisons: all ones or zeros. */
   fcmp(predicate: FpPredicate, laneBits: 32 | 64, a: V, b: V): V;
-  /** One scalar. Float → signed/unsigned integer of `to` bits; out of range and NaN give the integer indefinite (1 << to-1; unsigned: all ones). */
-  fpToInt(a: V, to: number, rounding: Rounding, signed: boolean): V;
-  /** One scalar integer → float of `to` bits, current rounding mode. */
-  intToFp(a: V, to: 32 | 64, signed: boolean): V;
-  /** One scalar 16/32/64 → 16/32/64; a signalling NaN is quieted, payload kept. */
-  fpConvert(a: V, to: 16 | 32 | 64): V;
-  /** Round one scalar to an integral value. */
-  fpRound(a: V, rounding: Rounding): V;
+  /**
+   * Lanes of 32 or 64 bits to lanes of signed or unsigned integers of `to` bits; out of range and NaN give the integer indefinite
+   * (1 << to-1; unsigned: all ones).
+   */
+  fpToInt(laneBits: 32 | 64, a: V, to: number, rounding: Rounding, signed: boolean): V;
+  /** Lanes of integers of 32 or 64 bits to lanes of `to` bits, current rounding mode. */
+  intToFp(laneBits: number, a: V, to: 32 | 64, signed: boolean): V;
+  /** Lanes of one size to lanes of another; a signalling NaN is quieted, payload kept. */
+  fpConvert(laneBits: 16 | 32 | 64, a: V, to: 16 | 32 | 64): V;
+  /** Rounds each lane to an integral value. */
+  fpRound(laneBits: 32 | 64, a: V, rounding: Rounding): V;
 
   /**
    * What `compose` gives, which a binding may instead have from its host's own instructions. Operands and result are 128 bits wide
@@ -131,7 +134,9 @@ export type NativeOp =
   | "sha256Message2"
   | "lookUpBytes" // (table, indices): 0 for indices from 16 on
   | "sumDifferences" // psadbw
-  | "multiplyAddWords"; // pmaddwd
+  | "multiplyAddWords" // pmaddwd
+  | "multiplyUnsignedHalves" // pmuludq
+  | "multiplySignedHalves"; // pmuldq
 
 export type LaneOp =
   | "add"

@@ -53,7 +53,6 @@ export function widthSem(trace: Trace): Sem<Width> {
   const binary = (a: Width, b: Width): Width => same(a, b);
   const unary = (a: Width): Width => a;
   const condition = (value: Width): void => is(value, 1);
-  const scalarFloat = (value: Width): void => assert.ok([16, 32, 64].includes(value.bits));
   return {
     w: (value) => value.bits,
     int: (bits) => width(bits),
@@ -169,17 +168,11 @@ export function widthSem(trace: Trace): Sem<Width> {
       isLanes(a, laneBits);
       return same(a, b);
     },
-    fpToInt: (a, to) => {
-      scalarFloat(a);
-      return width(to);
-    },
-    intToFp: (_a, to) => width(to),
-    fpConvert: (a, to) => {
-      scalarFloat(a);
-      return width(to);
-    },
-    fpRound: (a) => {
-      scalarFloat(a);
+    fpToInt: (laneBits, a, to) => width(isLanes(a, laneBits) * to),
+    intToFp: (laneBits, a, to) => width(isLanes(a, laneBits) * to),
+    fpConvert: (laneBits, a, to) => width(isLanes(a, laneBits) * to),
+    fpRound: (laneBits, a) => {
+      isLanes(a, laneBits);
       return a;
     },
     native: (op, operands, compose) => {
