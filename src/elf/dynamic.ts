@@ -39,6 +39,7 @@ const RELA_BYTES = 24;
 const MAX_DYNAMIC = 4096;
 const MAX_RELOCATIONS = 8_000_000;
 const MAX_SYMBOLS = 4_000_000;
+const MAX_INITIALISERS = 1_000_000;
 
 export interface ElfSymbol {
   readonly name: string;
@@ -259,6 +260,9 @@ export function readDynamic(elf: ElfFile): DynamicInfo {
   for (const { vaddr, size } of initialiserArrays) {
     const at = fileOffset(elf, vaddr, size);
     if (at < 0) continue;
+    if (initialisers.length + size / 8 > MAX_INITIALISERS) {
+      throw new InputError("elf-dynamic", `more than ${MAX_INITIALISERS} initialisers`, elf.place);
+    }
     for (let i = 0; i + 8 <= size; i += 8) initialisers.push(elf.cursor.word(at + i, "initialiser"));
   }
   return {

@@ -22,6 +22,8 @@ const PHDR_BYTES = 56;
 const SHDR_BYTES = 64;
 /** More program headers than any linker makes; the kernel refuses above 64 KiB of them too. */
 const MAX_SEGMENTS = 1024;
+/** Offsets into code have 32 bits in translations; compilers' code models have no more either. */
+const MAX_CODE_SPAN = 0xffff_ffff;
 
 export interface Segment {
   readonly type: number;
@@ -106,6 +108,11 @@ function readSegments(cursor: Cursor): Segment[] {
 /** Loadable segments are in ascending order and apart, and none of the file's code is mapped again and again. */
 function checkLoadable(cursor: Cursor, segments: readonly Segment[]): void {
   let [end, code] = [0, 0];
+  const executable = segments.filter((s) => (s.flags & PF.execute) !== 0 && s.fileSize > 0);
+  const [first, last] = [executable[0], executable.at(-1)];
+  if (first && last && last.vaddr + last.memSize - first.vaddr > MAX_CODE_SPAN) {
+    refuse("elf-segment", "executable segments are more than 4 GiB apart", cursor.place);
+  }
   for (const { vaddr, memSize, fileSize, flags } of segments) {
     if (vaddr < end) refuse("elf-segment", "loadable segments overlap or are out of order", cursor.place);
     end = vaddr + memSize;

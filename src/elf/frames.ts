@@ -14,7 +14,8 @@ export interface FrameRange {
 }
 
 const MAX_FRAMES = 2_000_000;
-const MAX_LANDING_PADS = 100_000;
+/** Call sites read in one file: more than any has, and a bound when records share one table. */
+const MAX_CALL_SITES = 8_000_000;
 const OMIT = 0xff;
 
 /** Reads values that move it along; guest addresses are file offsets plus `delta`. */
@@ -128,7 +129,12 @@ function readCommonEntry(reader: FrameReader, elf: ElfFile): CommonEntry {
   return { pointerEncoding, lsdaEncoding, hasAugmentationData: true };
 }
 
-function readLandingPads(elf: ElfFile, lsda: number, functionStart: number): number[] {
+/** How much of a bounded resource is left. */
+interface Budget {
+  left: number;
+}
+
+function readLandingPads(elf: ElfFile, lsda: number, functionStart: number, budget: Budget): number[] {
   const offset = fileOffset(elf, lsda, 4);
   if (offset < 0) return [];
   const reader = new FrameReader(elf, offset, lsda);
@@ -138,7 +144,7 @@ function readLandingPads(elf: ElfFile, lsda: number, functionStart: number): num
   const siteEncoding = reader.u8();
   const size = reader.leb(false);
   const pads = new Set<number>();
-  for (const end = reader.at + size; reader.at < end && pads.size < MAX_LANDING_PADS; ) {
+  for (const end = reader.at + size; reader.at < end && budget.left-- > 0; ) {
     reader.length(siteEncoding);
     reader.length(siteEncoding);
     const pad = reader.length(siteEncoding);
@@ -179,6 +185,7 @@ function collectFrames(elf: ElfFile, ranges: FrameRange[]): void {
   const found = findFrames(elf);
   if (!found) return;
   const common = new Map<number, CommonEntry>();
+  const budget: Budget = { left: MAX_CALL_SITES };
   const end = found.offset + found.size;
   for (let at = found.offset, n = 0; at + 4 <= end && n < MAX_FRAMES; n++) {
     const length = elf.cursor.u32(at, "unwind record");
@@ -200,7 +207,7 @@ function collectFrames(elf: ElfFile, ranges: FrameRange[]): void {
       let landingPads: number[] = [];
       if (entry.hasAugmentationData && reader.leb(false) > 0 && entry.lsdaEncoding !== OMIT) {
         const lsda = reader.pointer(entry.lsdaEncoding);
-        if (lsda > 0) landingPads = readLandingPads(elf, lsda, start);
+        if (lsda > 0) landingPads = readLandingPads(elf, lsda, start, budget);
       }
       if (start > 0 && size > 0) ranges.push({ start, end: start + size, landingPads });
     }

@@ -3,6 +3,7 @@
 // Numbers that merely look like code addresses come last and must prove themselves by decoding sensibly. Nothing relies on
 // completeness: what is missed is interpreted.
 
+import { InputError } from "../base/index.ts";
 import {
   type DynamicInfo,
   type ElfFile,
@@ -23,8 +24,9 @@ const LEA = mnemonicNumber("Lea");
 const NOP = mnemonicNumber("Nop");
 /** How many instructions before an indirect jump are looked at. */
 const TRAIL_LENGTH = 48;
-/** How many instructions a doubtful root must decode to. */
+/** How many instructions a doubtful root must decode to, and how many are looked at where nothing refers to the bytes. */
 const TRIAL_LENGTH = 24;
+const CONVINCING_LENGTH = 2000;
 /** Instructions that user code does not contain: a doubtful root that meets one is data. */
 const SUSPICIOUS = new Set(
   ["In", "Out", "Insb", "Insd", "Outsb", "Outsd", "Hlt", "Cli", "Sti", "Iretd", "Retf", "Lgdt", "Into", "Salc"].map(
@@ -137,7 +139,7 @@ class Explorer {
     if (!this.isPlausible(pc)) return false;
     const { scanner, end } = this.map.segmentOf(pc)!;
     let written = 0;
-    for (let at = pc; at < end && !this.map.isInstruction(at); ) {
+    for (let n = 0, at = pc; n < CONVINCING_LENGTH && at < end && !this.map.isInstruction(at); n++) {
       const length = scanner.decode(at);
       if (length === 0 || UNUSUAL.has(scanner.mnemonic)) return false;
       // Nobody has set flags before its start.
@@ -264,6 +266,7 @@ class Explorer {
     trail: readonly number[],
     nextData: ((address: number) => number) | null,
   ): void {
+    if (this.#tableEntriesLeft <= 0) return;
     segment.scanner.decode(pc);
     const jump = segment.scanner.instruction();
     const surroundings = { range: this.#frameOf(pc), nextData };
@@ -272,8 +275,9 @@ class Explorer {
       this.#unguarded.push({ segment, pc, trail });
       return;
     }
-    if (!table || table.targets.length > this.#tableEntriesLeft) return;
+    if (!table) return;
     this.#tableEntriesLeft -= table.targets.length;
+    if (this.#tableEntriesLeft < 0) return;
     this.map.tables.set(pc, table);
     for (const target of table.targets) this.root(target, MARK.leader);
   }
@@ -393,6 +397,7 @@ function paddingLength(segment: CodeSegment, offset: number): number {
 
 /** Finds the code of `elf`. */
 export function discover(elf: ElfFile): Discovery {
+  if (executableSegments(elf).length === 0) throw new InputError("elf-no-code", "the file has no code", elf.place);
   const dynamic = readDynamic(elf);
   const frames = readFrames(elf);
   const explorer = new Explorer(elf, frames);

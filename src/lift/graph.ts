@@ -48,6 +48,8 @@ export type IsInterpreted = (pc: number) => boolean;
 
 /** Ends a block after so many instructions, to bound what LLVM gets at once. */
 const MAX_BLOCK_INSTRUCTIONS = 1500;
+/** Beyond so many instructions further blocks become pieces of their own, for the same reason. */
+const MAX_PIECE_INSTRUCTIONS = 12_000;
 
 export class Graph {
   readonly map: CodeMap;
@@ -230,10 +232,13 @@ export class Graph {
   partition(): Piece[] {
     const order = this.#sort();
     const members = new Map<Block, Block[]>();
+    const sizes = new Map<Block, number>();
     for (const block of order) {
       const isHead = this.isRoot(block) || block.isLoopHead;
       const owners = isHead ? null : new Set(block.predecessors.map((p) => p.owner));
-      const owner = owners?.size === 1 ? [...owners][0]! : block;
+      const only = owners?.size === 1 ? [...owners][0]! : block;
+      const owner = (sizes.get(only) ?? 0) > MAX_PIECE_INSTRUCTIONS ? block : only;
+      sizes.set(owner, (sizes.get(owner) ?? 0) + block.pcs.length);
       block.owner = owner;
       if (owner === block) members.set(block, [block]);
       else members.get(owner)!.push(block);

@@ -60,7 +60,8 @@ function findReturning(graph: Graph): Set<Block> {
   for (let block = queue.pop(); block; block = queue.pop()) {
     if (returning.has(block) || !returns(block)) continue;
     returning.add(block);
-    queue.push(...(dependents.get(block) ?? []));
+    // One at a time: a function has as many dependents as callers, too many for the arguments of one call.
+    for (const dependent of dependents.get(block) ?? []) queue.push(dependent);
   }
   return returning;
 }
