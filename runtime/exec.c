@@ -95,6 +95,7 @@ static int64_t count_pointers(uint64_t array) {
 static int64_t add_pointers(struct exec_image *image, uint64_t array, int64_t skip, int64_t count) {
     if (count <= skip) return 0;
     if (guest_read(image->next, array + 8 * (uint64_t)skip, 8 * (uint64_t)(count - skip)) < 0) return -EFAULT;
+    for (int64_t i = 0; i < count - skip; i++) image->next[i] = kernel_pointer(image->next[i], 0);
     image->next += count - skip;
     return 0;
 }
@@ -182,6 +183,7 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
         first = (uint64_t)request->file; /* the interpreter, as the script names it */
     } else if (argc > 0) {
         result = guest_read(&first, argv, 8);
+        first = kernel_pointer(first, 0);
     } else {
         first = add_text(image, "");
     }
@@ -221,6 +223,9 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
 static int64_t execute(struct cpu_state *cpu, const char *name, const char *path, uint64_t argv, uint64_t envp) {
     enum { TEXT_BYTES = 65536 };
     struct exec_request request = { .name = name, .path = path };
+    int64_t found = open_executable(path);
+    if (found < 0) return found;
+    HOST1(close, found);
     int64_t argc = count_pointers(argv), envc = count_pointers(envp);
     if (argc < 0 || envc < 0) return argc < 0 ? argc : envc;
     uint64_t pointer_bytes = ((uint64_t)argc + (uint64_t)envc + 32) * 8, bytes = PAGE_UP(pointer_bytes + TEXT_BYTES);

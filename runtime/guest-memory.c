@@ -2,17 +2,30 @@
  * handler (signals.c). */
 #include "runtime.h"
 
-static int in_reach(uint64_t address, uint64_t bytes) { return address < GUEST_LIMIT && bytes <= GUEST_LIMIT - address; }
+/** Whether these are addresses of the guest's, mapped or not: under qemu user mode what is ours lies below the limit, too. */
+int is_guest_memory(uint64_t address, uint64_t bytes) {
+    if (address > GUEST_LIMIT || bytes > GUEST_LIMIT - address) return 0;
+    uint64_t base = base_address();
+    return !under_qemu() || address + (bytes ? bytes : 1) <= base || address >= base + QEMU_USER_BYTES;
+}
+
+/**
+ * A guest's pointer for the kernel: one to memory that is not the guest's becomes one that faults everywhere. Bits 48 to 55
+ * alone are set: enough for arm64, which may ignore the eight above them, and harmless to a value that is no pointer after all.
+ */
+uint64_t kernel_pointer(uint64_t pointer, uint64_t bytes) {
+    return is_guest_memory(pointer, bytes) ? pointer : pointer | 0x00ff000000000000ull;
+}
 
 /** Copies from the guest; 0 or -EFAULT. */
 int64_t guest_read(void *to, uint64_t from, uint64_t bytes) {
-    if (!in_reach(from, bytes)) return -EFAULT;
+    if (!is_guest_memory(from, bytes)) return -EFAULT;
     return hc_copy_bytes(to, (const void *)from, bytes);
 }
 
 /** Copies to the guest; 0 or -EFAULT (then some bytes may have been written). */
 int64_t guest_write(uint64_t to, const void *from, uint64_t bytes) {
-    if (!in_reach(to, bytes)) return -EFAULT;
+    if (!is_guest_memory(to, bytes)) return -EFAULT;
     return hc_copy_bytes((void *)to, from, bytes);
 }
 

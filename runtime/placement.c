@@ -13,7 +13,7 @@
 int range_is_guest(uint64_t start, uint64_t bytes) {
     if (start >= GUEST_LIMIT || bytes > GUEST_LIMIT - start) return 0;
     uint64_t base = base_address();
-    return !under_qemu() || start + bytes <= base || start >= base + 0x100000000000ull;
+    return !under_qemu() || start + bytes <= base || start >= base + QEMU_USER_BYTES;
 }
 
 /** mmap at this address or not at all: -EEXIST when something is there. `flags` without MAP_FIXED*. */

@@ -9,10 +9,17 @@
 #define PAGE_UP(x) PAGE_DOWN((x) + PAGE - 1)
 /** The guest's addresses are below this (TASK_SIZE of x86-64). */
 #define GUEST_LIMIT 0x7ffffffff000ull
+/** What is ours under qemu user mode begins at the base and is this large. */
+#define QEMU_USER_BYTES 0x100000000000ull
 #define MESSAGE_PREFIX "hcontainer: "
 
 typedef int64_t hc_handler(struct cpu_state *cpu, const uint64_t *args);
-struct syscall_row { hc_handler *handler; uint16_t host; uint8_t way, count, from[6]; };
+struct syscall_row {
+    hc_handler *handler;
+    uint16_t host;
+    uint8_t way, count, from[6], nested; /* nested: pointers are inside of what arguments point to */
+    char pointers[7];                    /* by argument, in the letters of src/abi/syscall-pointers.ts */
+};
 
 /** Results of a handler that are none of the kernel's. */
 #define HC_RESTART (-512)   /* the call has not begun: the guest is at its syscall instruction */
@@ -158,6 +165,12 @@ _Noreturn void fatal(const char *text, const char *more);
 int64_t guest_read(void *to, uint64_t from, uint64_t bytes);
 int64_t guest_write(uint64_t to, const void *from, uint64_t bytes);
 int64_t guest_text(char *to, uint64_t from, uint64_t limit);
+int is_guest_memory(uint64_t address, uint64_t bytes);
+uint64_t kernel_pointer(uint64_t pointer, uint64_t bytes);
+
+/* pointers.c */
+void check_pointers(const struct syscall_row *row, const uint64_t *from, uint64_t *to);
+int64_t nested_call(struct cpu_state *cpu, const struct syscall_row *row, uint64_t *args);
 
 /* dispatch.c */
 uint64_t hc_lookup(struct cpu_state *cpu);

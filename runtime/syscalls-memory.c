@@ -58,6 +58,7 @@ int64_t hc_sys_munmap(struct cpu_state *cpu, const uint64_t *args) {
 }
 
 int64_t hc_sys_madvise(struct cpu_state *cpu, const uint64_t *args) {
+    if (args[0] + args[1] < args[0]) return -EINVAL;
     if (args[1] && !range_is_guest(args[0], args[1])) return -ENOMEM;
     return guest_call_4(cpu, HOST_madvise, args[0], args[1], args[2], 0);
 }

@@ -111,6 +111,7 @@ static int64_t wait_events(struct cpu_state *cpu, const uint64_t *args, struct t
     uint64_t mask = 0;
     int32_t most = (int32_t)args[2];
     if (most <= 0 || most > 0x7fffffff / 12) return -EINVAL;
+    if (!is_guest_memory(args[1], (uint64_t)most * sizeof(struct guest_epoll_event))) return -EFAULT;
     if (most > EVENTS) most = EVENTS;
     int64_t result = with_temporary_mask(cpu, mask_pointer, mask_bytes, &mask);
     if (result < 0) return result;

@@ -86,11 +86,13 @@ static int64_t moved_call(struct cpu_state *cpu, const struct syscall_row *row, 
     return hc_guest_call(cpu, row->host, moved);
 }
 
-static int64_t perform(struct cpu_state *cpu, uint32_t number, const uint64_t *args) {
+static int64_t perform(struct cpu_state *cpu, uint32_t number, const uint64_t *given) {
     if (number < GUEST_SYSCALL_LIMIT) {
         const struct syscall_row *row = &syscall_rows[number];
+        uint64_t args[6];
+        check_pointers(row, given, args);
         switch (row->way) {
-        case WAY_SAME: return hc_guest_call(cpu, row->host, args);
+        case WAY_SAME: return row->nested ? nested_call(cpu, row, args) : hc_guest_call(cpu, row->host, args);
         case WAY_MOVED: return moved_call(cpu, row, args);
         case WAY_OWN: return row->handler(cpu, args);
         default: break;

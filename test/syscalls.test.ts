@@ -5,7 +5,14 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { convertOpenFlags, HOST_SYSCALLS, printSyscallPage, SYSCALLS, syscallRow } from "../src/abi/index.ts";
+import {
+  convertOpenFlags,
+  HOST_SYSCALLS,
+  printSyscallPage,
+  SYSCALL_POINTERS,
+  SYSCALLS,
+  syscallRow,
+} from "../src/abi/index.ts";
 
 const X86 = ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/x86_64-linux-gnu/include/asm/unistd_64.h"].find(
   existsSync,
@@ -64,4 +71,16 @@ test("open flags convert both ways", () => {
 test("docs/syscalls.md is up to date", () => {
   const page = readFileSync(join(import.meta.dirname, "../docs/syscalls.md"), "utf8");
   assert.equal(page, printSyscallPage(), "run: bin/hcontainer syscalls --markdown > docs/syscalls.md");
+});
+
+test("pointers are those of rows, and sizes follow them", () => {
+  const names = new Set(SYSCALLS.map((row) => row.name));
+  for (const [name, kinds] of Object.entries(SYSCALL_POINTERS)) {
+    assert.ok(names.has(name), name);
+    assert.match(kinds, /^[-pbcimMwvo]{1,6}$/, name);
+    // The array's or buffer's size follows it.
+    assert.doesNotMatch(kinds, /[bci]$(?<=^.{6})/, name);
+    const row = SYSCALLS.find((one) => one.name === name)!;
+    if (/[imMwvo]/.test(kinds)) assert.equal(row.way, "same", name);
+  }
 });

@@ -5,5 +5,6 @@ export { printSyscalls } from "./print-syscalls.ts";
 export * from "./runtime-header.ts";
 export * from "./state.ts";
 export { describeWay, printSyscallPage } from "./syscall-page.ts";
+export { SYSCALL_POINTERS } from "./syscall-pointers.ts";
 export * from "./syscalls.ts";
 export * from "./translation.ts";

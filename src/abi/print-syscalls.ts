@@ -1,6 +1,7 @@
 // Prints runtime/gen/syscalls.h from the table of system calls: the host's numbers, a prototype for each handler, and
 // the table by which runtime/syscalls.c acts.
 
+import { SYSCALL_POINTERS } from "./syscall-pointers.ts";
 import { type ArgumentSource, HOST_SYSCALLS, OPEN_FLAG_BITS, SYSCALLS, type SyscallRow } from "./syscalls.ts";
 
 /** One byte an argument: 0..5 guest argument; 0x10 + n open flags from argument n; 0x20 + n constant n. */
@@ -28,6 +29,9 @@ function printRow(row: SyscallRow, constants: bigint[]): string {
     const codes = host.arguments.map((argument) => `0x${sourceCode(argument, constants).toString(16)}`);
     fields.push(`.count = ${codes.length}`, `.from = { ${codes.join(", ")} }`);
   }
+  const kinds = SYSCALL_POINTERS[row.name];
+  if (kinds !== undefined) fields.push(`.pointers = "${kinds}"`);
+  if (kinds !== undefined && /[imMwvo]/.test(kinds)) fields.push(".nested = 1");
   return `    [${row.number}] = { ${fields.join(", ")} }, /* ${row.name} */\n`;
 }
 

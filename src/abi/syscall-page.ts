@@ -40,6 +40,9 @@ ${SYSCALLS.length} system calls of x86-64 Linux 6.12, ${withSupport("full").leng
 these fail with ENOSYS, as on a kernel that lacks them. Numbers that do not exist fail so too. What the foreign kernel itself
 lacks or forbids is as it says.
 
+A pointer at or above the end of x86-64's user addresses gives EFAULT wherever the kernel would read or write it, also inside
+of structures: what the runtime keeps there can be neither read nor written by a system call.
+
 ## In part
 
 ${byReason(withSupport("partial"))}
