@@ -65,7 +65,7 @@ static void mirror_mxcsr(struct cpu_state *cpu) {
 static int vdso_call(struct cpu_state *cpu) {
     struct proc_state *proc = PROC;
     if (cpu->rip < proc->vdso_start || cpu->rip >= proc->vdso_end) return 0;
-    uint64_t a = cpu->gpr[7], b = cpu->gpr[6], c = cpu->gpr[2], back;
+    uint64_t a = kernel_pointer(cpu->gpr[7], 0), b = kernel_pointer(cpu->gpr[6], 0), c = cpu->gpr[2], back;
     int64_t result;
     unsigned which = 0;
     while (which < 8 && (proc->vdso_entry[which] == 0 || proc->vdso_entry[which] != cpu->rip)) which++;

@@ -107,7 +107,7 @@ static void prepare_signals(struct cpu_state *cpu) {
     static const uint8_t numbers[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, 0 };
     for (unsigned i = 0; i < sizeof numbers; i++) {
         int number = numbers[i] ? numbers[i] : quiesce_signal();
-        uint64_t handler = PROC->sigactions[number - 1].handler == SIG_IGN ? SIG_IGN : SIG_DFL;
+        uint64_t handler = signal_actions(cpu)[number - 1].handler == SIG_IGN ? SIG_IGN : SIG_DFL;
         struct kernel_sigaction action = { handler, SA_RESTORER, (uint64_t)hc_signal_restorer, 0 };
         HOST4(rt_sigaction, number, &action, 0, 8);
     }

@@ -34,7 +34,7 @@ enum { EXECUTING_RUNTIME, EXECUTING_INTERPRETER, EXECUTING_TRANSLATION };
 struct thread_private {
     uint32_t executing;        /* EXECUTING_* */
     uint32_t quiesce_hit;      /* a signal that the guest does not see interrupted the system call */
-    uint32_t vfork_child;      /* shares its parent's memory: does not park before it execs or ends */
+    uint32_t vfork_child;      /* shares its parent's memory, not its signal actions: does not park before it execs or ends */
     uint32_t host_mxcsr;       /* the modes of mxcsr that the host has; ~0: unknown */
     uint64_t restart_rip, restart_rsp, restart_deadline; /* a timed call that quiescing interrupted */
     uint64_t deadline;         /* of the timed call being made; 0 = none */
@@ -44,9 +44,10 @@ struct thread_private {
     uint64_t fault_error, fault_trap, fault_address;
     struct siginfo fault_info;
     uint64_t held_mask;        /* signals of faults that came by kill while the guest blocks them: blocked, pending */
+    uint32_t clear_handlers;   /* a vfork child is to begin without handlers */
     uint32_t held_quiesce;     /* the guest's own use of QUIESCE_SIGNAL, waiting until it unblocks it */
-    uint32_t hide_quiesce_pad;
     struct siginfo held_quiesce_info;
+    struct guest_sigaction own_actions[SIGNAL_LIMIT]; /* of a vfork child */
 };
 
 struct address_range { uint64_t start, end; };
@@ -212,7 +213,8 @@ int64_t guest_call_6(struct cpu_state *cpu, uint64_t number, uint64_t a, uint64_
 /* signals.c, signal-frame.c, quiesce.c */
 void hc_signal_handler(int number, struct siginfo *info, struct host_ucontext *context);
 void set_host_mask(struct cpu_state *cpu, uint64_t guest_mask);
-void install_signal(int number);
+struct guest_sigaction *signal_actions(struct cpu_state *cpu);
+void install_signal(struct cpu_state *cpu, int number);
 void install_signals(struct cpu_state *cpu);
 void use_signal_stack(struct cpu_state *cpu);
 void deliver_signal(struct cpu_state *cpu, int number, const struct siginfo *info);
@@ -233,6 +235,9 @@ void take_qemu_variables(char **envp);
 char *put_qemu_variable(unsigned number, char *to, char *end);
 void log_module(int fd);
 void log_variant(uint32_t variant);
+
+/* syscalls-process.c */
+void clear_handlers(struct cpu_state *cpu);
 
 /* threads.c */
 struct cpu_state *thread_create_area(void);

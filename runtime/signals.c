@@ -50,9 +50,14 @@ int64_t end_temporary_mask(struct cpu_state *cpu, int64_t result) {
     return result;
 }
 
+/** By number - 1. A vfork child has a table of its own, as the kernel gives it one. */
+struct guest_sigaction *signal_actions(struct cpu_state *cpu) {
+    return private_of(cpu)->vfork_child ? private_of(cpu)->own_actions : PROC->sigactions;
+}
+
 /** Gives the kernel the action that belongs to the guest's action for this signal. */
-void install_signal(int number) {
-    const struct guest_sigaction *guest = &PROC->sigactions[number - 1];
+void install_signal(struct cpu_state *cpu, int number) {
+    const struct guest_sigaction *guest = &signal_actions(cpu)[number - 1];
     uint64_t kept = guest->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART);
     struct kernel_sigaction host = { guest->handler, SA_RESTORER | kept, (uint64_t)hc_signal_restorer, 0 };
     if (guest->handler > SIG_IGN || always_handled(number)) {
@@ -66,11 +71,10 @@ void install_signal(int number) {
 
 /** All of them, for a process that has just started or been restored. */
 void install_signals(struct cpu_state *cpu) {
-    (void)cpu;
     for (int number = 1; number <= (under_qemu() ? 62 : SIGNAL_LIMIT); number++) {
-        int plain = PROC->sigactions[number - 1].handler <= SIG_IGN && PROC->sigactions[number - 1].flags == 0;
+        int plain = signal_actions(cpu)[number - 1].handler <= SIG_IGN && signal_actions(cpu)[number - 1].flags == 0;
         if (number == SIGKILL || number == SIGSTOP) continue;
-        if (!plain || always_handled(number)) install_signal(number);
+        if (!plain || always_handled(number)) install_signal(cpu, number);
     }
 }
 
@@ -125,7 +129,7 @@ static int take_fault(struct cpu_state *cpu, int number, const struct siginfo *i
         /* The landing leaves for the interpreter, which does the instruction again and meets the fault itself. */
         if (fault_in_translation(number, info->code, context)) return 1;
         /* Plain code: the guest's registers are anywhere in the host's, so only the default action can be carried out. */
-        if (PROC->sigactions[number - 1].handler > SIG_IGN)
+        if (signal_actions(cpu)[number - 1].handler > SIG_IGN)
             message("a fault cannot be handed to the program's handler, as there is no precise translation of its code; it ends", "");
         die_by_signal(number);
     }
@@ -199,7 +203,7 @@ static int ignored_by_default(int number) { return number == SIGCHLD || number =
 void deliver_signal(struct cpu_state *cpu, int number, const struct siginfo *info) {
     struct thread_state *thread = thread_of(cpu);
     struct thread_private *priv = private_of(cpu);
-    struct guest_sigaction action = PROC->sigactions[number - 1];
+    struct guest_sigaction action = signal_actions(cpu)[number - 1];
     uint64_t mask = mask_in_force(cpu);
     if (action.handler <= SIG_IGN) {
         priv->has_temporary_mask = 0;
@@ -213,8 +217,8 @@ void deliver_signal(struct cpu_state *cpu, int number, const struct siginfo *inf
     }
     if (push_signal_frame(cpu, number, info, &action, thread->sigmask) < 0) die_by_signal(SIGSEGV);
     if (action.flags & SA_RESETHAND) {
-        PROC->sigactions[number - 1].handler = SIG_DFL;
-        install_signal(number);
+        signal_actions(cpu)[number - 1].handler = SIG_DFL;
+        install_signal(cpu, number);
     }
     mask |= action.mask;
     if (!(action.flags & SA_NODEFER)) mask |= SIGNAL_BIT(number);
@@ -231,22 +235,21 @@ void deliver_fault(struct cpu_state *cpu, int number, int code, uint64_t address
     priv->fault_trap = trap;
     priv->fault_error = error;
     if (trap == 14) priv->fault_address = address;
-    if ((thread_of(cpu)->sigmask & SIGNAL_BIT(number)) || PROC->sigactions[number - 1].handler <= SIG_IGN) die_by_signal(number);
+    if ((thread_of(cpu)->sigmask & SIGNAL_BIT(number)) || signal_actions(cpu)[number - 1].handler <= SIG_IGN) die_by_signal(number);
     deliver_signal(cpu, number, &info);
 }
 
 int64_t hc_sys_rt_sigaction(struct cpu_state *cpu, const uint64_t *args) {
     struct guest_sigaction action, old;
     int number = (int)args[0];
-    (void)cpu;
     if (args[3] != 8 || number < 1 || number > SIGNAL_LIMIT) return -EINVAL;
     if (args[1] && (number == SIGKILL || number == SIGSTOP)) return -EINVAL;
-    old = PROC->sigactions[number - 1];
+    old = signal_actions(cpu)[number - 1];
     if (args[1]) {
         if (guest_read(&action, args[1], sizeof action) < 0) return -EFAULT;
         action.mask &= ~UNBLOCKABLE;
-        PROC->sigactions[number - 1] = action;
-        install_signal(number);
+        signal_actions(cpu)[number - 1] = action;
+        install_signal(cpu, number);
         if (action.handler > SIG_IGN && FAULT_SIGNALS & SIGNAL_BIT(number)) need_variant(VARIANT_PRECISE);
     }
     return args[2] ? guest_write(args[2], &old, sizeof old) : 0;

@@ -3,6 +3,15 @@
 
 struct clone_request { uint64_t flags, stack, ptid, ctid, tls; };
 
+/** CLONE_CLEAR_SIGHAND: what has a handler gets its default action. */
+void clear_handlers(struct cpu_state *cpu) {
+    struct guest_sigaction *actions = signal_actions(cpu);
+    for (int number = 1; number <= SIGNAL_LIMIT; number++)
+        if (actions[number - 1].handler > SIG_IGN) actions[number - 1] = (struct guest_sigaction){ 0 };
+    for (int number = 1; number <= SIGNAL_LIMIT; number++)
+        if (number != SIGKILL && number != SIGSTOP) install_signal(cpu, number);
+}
+
 /** In the child of a fork: it has this thread only, and none of the parent's signals. */
 static void become_child(struct cpu_state *cpu, const struct clone_request *request) {
     struct proc_private *proc = PROC_PRIVATE;
@@ -20,7 +29,9 @@ static void become_child(struct cpu_state *cpu, const struct clone_request *requ
     thread->signal_number = 0;
     thread->robust_list = thread->robust_len = 0;
     thread->clear_tid = request->flags & CLONE_CHILD_CLEARTID ? request->ctid : 0;
+    if (priv->vfork_child) memory_copy(PROC->sigactions, priv->own_actions, sizeof PROC->sigactions);
     priv->vfork_child = 0;
+    if (request->flags & CLONE_CLEAR_SIGHAND) clear_handlers(cpu);
     priv->held_mask = 0;
     priv->held_quiesce = 0;
     if (request->stack) cpu->gpr[4] = request->stack;
@@ -67,28 +78,25 @@ static int64_t create_thread(struct cpu_state *cpu, const struct clone_request *
     return result;
 }
 
-/**
- * The child shares this process's memory until it execs or ends, and the kernel keeps this thread waiting as long. The
- * kernel's signal actions are the child's own while the table is shared: so the table is put back afterwards.
- */
+/** The child shares this process's memory until it execs or ends, and the kernel keeps this thread waiting as long. */
 static int64_t vfork_process(struct cpu_state *cpu, const struct clone_request *request) {
-    struct guest_sigaction actions[SIGNAL_LIMIT];
     struct cpu_state *child = copy_thread(cpu, request);
     if (!child) return -EAGAIN;
     thread_of(child)->sas_sp = thread_of(cpu)->sas_sp;
     thread_of(child)->sas_size = thread_of(cpu)->sas_size;
     thread_of(child)->sas_flags = thread_of(cpu)->sas_flags;
     private_of(child)->vfork_child = 1;
-    memory_copy(actions, PROC->sigactions, sizeof actions);
+    memory_copy(private_of(child)->own_actions, signal_actions(cpu), sizeof PROC->sigactions);
+    private_of(child)->clear_handlers = (request->flags & CLONE_CLEAR_SIGHAND) != 0;
     uint64_t flags = (request->flags & ~CLONE_CLEAR_SIGHAND) | CLONE_SETTLS;
     int64_t result = hc_clone(flags, (uint64_t)child + THREAD_AREA_BYTES, request->ptid, (uint64_t)child, request->ctid);
-    memory_copy(PROC->sigactions, actions, sizeof actions);
     thread_release(child);
     return result;
 }
 
 static int64_t clone_any(struct cpu_state *cpu, const struct clone_request *request) {
-    if (request->flags & (CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND)) return -ENOSYS;
+    if (request->flags & CLONE_INTO_CGROUP) return -ENOSYS;
+    if (request->flags & CLONE_CLEAR_SIGHAND && request->flags & CLONE_SIGHAND) return -EINVAL;
     if (request->flags & CLONE_THREAD) return create_thread(cpu, request);
     if (!(request->flags & CLONE_VM)) return fork_process(cpu, request);
     return request->flags & CLONE_VFORK && !(request->flags & CLONE_SIGHAND) ? vfork_process(cpu, request) : -EINVAL;
@@ -120,6 +128,7 @@ int64_t hc_sys_clone3(struct cpu_state *cpu, const uint64_t *args) {
     if (in[9]) return -ENOSYS;
     if (in[4] > SIGNAL_LIMIT || in[0] & 0xff) return -EINVAL;
     if ((in[0] & CLONE_PIDFD) && (in[0] & CLONE_PARENT_SETTID)) return -ENOSYS; /* clone has one pointer for both */
+    for (unsigned i = 1; i < 4; i++) in[i] = kernel_pointer(in[i], 0);
     struct clone_request request = { in[0] | in[4], in[5] ? in[5] + in[6] : 0, in[0] & CLONE_PIDFD ? in[1] : in[3], in[2], in[7] };
     return clone_any(cpu, &request);
 }

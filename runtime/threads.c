@@ -47,6 +47,7 @@ _Noreturn void hc_thread_main(struct cpu_state *cpu) {
     struct thread_state *thread = thread_of(cpu);
     thread->host_tid = (int32_t)HOST0(gettid);
     use_signal_stack(cpu);
+    if (private_of(cpu)->clear_handlers) clear_handlers(cpu);
     set_host_mask(cpu, thread->sigmask);
     if (PROC->quiesce) cpu->pending = 1;
     hc_run(cpu);

@@ -66,8 +66,10 @@ export class KernelMachine {
 
   /** Runs a program in a directory of its own, natively. */
   runNatively(program: string, args: readonly string[] = []): Result {
-    const cwd = mkdtempSync(join(this.directory, "run-"));
+    // A tmpfs, as the machine has.
+    const cwd = mkdtempSync(join("/dev/shm", "hcontainer-run-"));
     const { stdout, stderr, status } = spawnSync(program, args, { cwd, encoding: "utf8", env: {}, timeout: 120_000 });
+    rmSync(cwd, { recursive: true, force: true });
     return { status: status ?? -1, output: stdout + stderr };
   }
 

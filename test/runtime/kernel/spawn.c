@@ -4,6 +4,8 @@
 
 extern char **environ;
 
+static void handler(int number) { SHOW(number); }
+
 int main(void) {
     char *none[] = { "x", NULL }, *shell[] = { "sh", "-c", "exit 5", NULL };
     pid_t child;
@@ -24,6 +26,19 @@ int main(void) {
     struct sigaction action;
     sigaction(SIGUSR1, NULL, &action);
     printf("shared %d, action kept %d\n", shared, action.sa_handler == SIG_DFL);
+    signal(SIGUSR1, handler);
+    for (int which = 0; which < 2; which++) {
+        uint64_t arguments[11] = { which ? 0x100004100ull : 0x100000000ull, 0, 0, 0, SIGCHLD };
+        child = syscall(SYS_clone3, arguments, sizeof arguments);
+        if (child == 0) {
+            syscall(SYS_kill, syscall(SYS_getpid), SIGUSR1);
+            _exit(0);
+        }
+        waitpid(child, &status, 0);
+        printf("without handlers: signal %d\n", WTERMSIG(status));
+        raise(SIGUSR1);
+    }
+    signal(SIGUSR1, SIG_DFL);
     printf("system %d\n", WEXITSTATUS(system("exit 7")));
     signal(SIGSEGV, SIG_IGN);
     printf("ignored across exec: %d\n", WEXITSTATUS(system("kill -SEGV $$; exit 8")));
