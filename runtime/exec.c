@@ -243,7 +243,7 @@ int64_t hc_sys_execve(struct cpu_state *cpu, const uint64_t *args) {
     int64_t length = guest_text(path, args[0], sizeof path);
     if (length < 0) return length;
     if (length == 0) return -ENOENT;
-    uint64_t special = special_path(args[0]);
+    uint64_t special = special_path(cpu, args[0]);
     return execute(cpu, path, special == args[0] ? path : (const char *)special, args[1], args[2]);
 }
 

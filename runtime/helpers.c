@@ -4,6 +4,7 @@
  *
  * The file needs nothing of the runtime but abi.h: the interpreter's test build for x86-64 contains it too. */
 #include "abi.h"
+#include "home-cpu.h"
 
 /* The CPU that we answer for. A program has looked at its home CPU before it came here, and its choices (function
  * variants, sizes of save areas) are frozen in it; this is a Zen 4 with what src/sem does, and hosts vary. What differs from host
@@ -18,7 +19,6 @@
 #define LEGACY_BYTES 512u
 #define HEADER_BYTES 64u
 #define MXCSR_MASK 0x2ffffu
-#define COUNTER_HZ 2000000000ull
 
 struct component { uint64_t bit; uint32_t bytes, offset; };
 /* In the order of their bits; offsets in the standard format. */

@@ -48,6 +48,7 @@ struct thread_private {
     uint32_t held_quiesce;     /* the guest's own use of QUIESCE_SIGNAL, waiting until it unblocks it */
     struct siginfo held_quiesce_info;
     struct guest_sigaction own_actions[SIGNAL_LIMIT]; /* of a vfork child */
+    char path[4096];           /* what special_path gave */
 };
 
 struct address_range { uint64_t start, end; };
@@ -169,6 +170,10 @@ int64_t guest_text(char *to, uint64_t from, uint64_t limit);
 int is_guest_memory(uint64_t address, uint64_t bytes);
 uint64_t kernel_pointer(uint64_t pointer, uint64_t bytes);
 
+/* proc-files.c */
+uint64_t special_path(struct cpu_state *cpu, uint64_t path);
+int64_t opened_file(uint64_t path, uint64_t flags, int64_t fd);
+
 /* pointers.c */
 void check_pointers(const struct syscall_row *row, const uint64_t *from, uint64_t *to);
 int64_t nested_call(struct cpu_state *cpu, const struct syscall_row *row, uint64_t *args);
@@ -205,7 +210,6 @@ int64_t timed_call_begin(struct cpu_state *cpu, int64_t nanoseconds);
 int64_t timed_call_left(struct cpu_state *cpu);
 uint32_t open_flags_to_host(uint32_t flags);
 uint32_t open_flags_to_guest(uint32_t flags);
-uint64_t special_path(uint64_t path);
 int64_t guest_call_2(struct cpu_state *cpu, uint64_t number, uint64_t a, uint64_t b);
 int64_t guest_call_4(struct cpu_state *cpu, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 int64_t guest_call_6(struct cpu_state *cpu, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);

@@ -2,11 +2,13 @@
 #include "runtime.h"
 
 int64_t hc_sys_open(struct cpu_state *cpu, const uint64_t *args) {
-    return guest_call_4(cpu, HOST_openat, (uint64_t)AT_CURRENT_DIRECTORY, special_path(args[0]), open_flags_to_host((uint32_t)args[1]), args[2]);
+    int64_t fd = guest_call_4(cpu, HOST_openat, (uint64_t)AT_CURRENT_DIRECTORY, special_path(cpu, args[0]), open_flags_to_host((uint32_t)args[1]), args[2]);
+    return opened_file(args[0], args[1], fd);
 }
 
 int64_t hc_sys_openat(struct cpu_state *cpu, const uint64_t *args) {
-    return guest_call_4(cpu, HOST_openat, args[0], special_path(args[1]), open_flags_to_host((uint32_t)args[2]), args[3]);
+    int64_t fd = guest_call_4(cpu, HOST_openat, args[0], special_path(cpu, args[1]), open_flags_to_host((uint32_t)args[2]), args[3]);
+    return opened_file(args[1], args[2], fd);
 }
 
 int64_t hc_sys_openat2(struct cpu_state *cpu, const uint64_t *args) {
@@ -14,8 +16,10 @@ int64_t hc_sys_openat2(struct cpu_state *cpu, const uint64_t *args) {
     if (args[3] < 24) return -EINVAL;
     if (args[3] > sizeof how) return -E2BIG;
     if (guest_read(how, args[2], args[3]) < 0) return -EFAULT;
+    uint64_t flags = how[0];
     how[0] = (how[0] & ~0xffffffffull) | open_flags_to_host((uint32_t)how[0]);
-    return guest_call_4(cpu, HOST_openat2, args[0], special_path(args[1]), (uint64_t)how, args[3]);
+    int64_t fd = guest_call_4(cpu, HOST_openat2, args[0], special_path(cpu, args[1]), (uint64_t)how, args[3]);
+    return opened_file(args[1], flags, fd);
 }
 
 static int64_t give_stat(uint64_t to, const struct host_stat *host) {
@@ -35,7 +39,7 @@ static int64_t stat_at(struct cpu_state *cpu, uint64_t directory, uint64_t path,
 }
 
 int64_t hc_sys_stat(struct cpu_state *cpu, const uint64_t *args) {
-    return stat_at(cpu, (uint64_t)AT_CURRENT_DIRECTORY, special_path(args[0]), args[1], 0);
+    return stat_at(cpu, (uint64_t)AT_CURRENT_DIRECTORY, special_path(cpu, args[0]), args[1], 0);
 }
 
 int64_t hc_sys_lstat(struct cpu_state *cpu, const uint64_t *args) {
@@ -43,7 +47,7 @@ int64_t hc_sys_lstat(struct cpu_state *cpu, const uint64_t *args) {
 }
 
 int64_t hc_sys_newfstatat(struct cpu_state *cpu, const uint64_t *args) {
-    uint64_t path = args[3] & AT_SYMLINK_NOFOLLOW_ ? args[1] : special_path(args[1]);
+    uint64_t path = args[3] & AT_SYMLINK_NOFOLLOW_ ? args[1] : special_path(cpu, args[1]);
     return stat_at(cpu, args[0], path, args[2], args[3]);
 }
 
@@ -54,7 +58,7 @@ int64_t hc_sys_fstat(struct cpu_state *cpu, const uint64_t *args) {
 }
 
 static int64_t read_link(struct cpu_state *cpu, uint64_t directory, uint64_t path, uint64_t to, uint64_t bytes) {
-    uint64_t special = special_path(path);
+    uint64_t special = special_path(cpu, path);
     if (special == path) return guest_call_4(cpu, HOST_readlinkat, directory, path, to, bytes);
     if ((int32_t)bytes <= 0) return -EINVAL;
     uint64_t length = text_length((const char *)special);

@@ -76,7 +76,7 @@ int64_t hc_sys_mremap(struct cpu_state *cpu, const uint64_t *args) {
         return HOST5(mremap, from, args[1], args[2], flags, args[4]);
     }
     int64_t got = -ENOMEM;
-    if (old_bytes && !(flags & MREMAP_DONTUNMAP)) {
+    if (!(flags & MREMAP_DONTUNMAP)) {
         if (new_bytes < old_bytes) modules_touched(from + new_bytes, from + old_bytes, 1);
         got = HOST5(mremap, from, args[1], args[2], 0, 0);
         if (got >= 0 && new_bytes < old_bytes) placement_freed(from + new_bytes, from + old_bytes);

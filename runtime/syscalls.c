@@ -59,22 +59,6 @@ int64_t timed_call_left(struct cpu_state *cpu) {
     return deadline > now ? (int64_t)(deadline - now) : 0;
 }
 
-/** The path that stands for a guest path: that of the program for its own /proc exe link when the runtime loaded it. */
-uint64_t special_path(uint64_t path) {
-    struct proc_state *proc = PROC;
-    char text[40], own[40], *at, *end = own + sizeof own;
-    if (!proc->program_path[0] || guest_read(text, path, 6) < 0) return path;
-    text[6] = 0;
-    if (!text_equal(text, "/proc/")) return path;
-    if (guest_text(text, path, sizeof text) < 0) return path;
-    at = text_append(own, end, "/proc/");
-    at = text_append_number(at, end, (uint64_t)HOST0(getpid), 10);
-    text_append(at, end, "/exe");
-    if (text_equal(text, "/proc/self/exe") || text_equal(text, "/proc/thread-self/exe") || text_equal(text, own))
-        return (uint64_t)proc->program_path;
-    return path;
-}
-
 static int64_t moved_call(struct cpu_state *cpu, const struct syscall_row *row, const uint64_t *args) {
     uint64_t moved[6] = { 0 };
     for (unsigned i = 0; i < row->count; i++) {

@@ -90,6 +90,8 @@ const HOST_NUMBERS = {
   fstat: 80,
   fstatfs: 44,
   ioctl: 29,
+  process_vm_readv: 270,
+  memfd_create: 279,
   recvmsg: 212,
   recvmmsg: 243,
   utimensat: 88,
@@ -129,7 +131,6 @@ const HOST_NUMBERS = {
   clone: 220,
   execve: 221,
   mmap: 222,
-  fstatfs: 44,
   mprotect: 226,
   madvise: 233,
   rt_tgsigqueueinfo: 240,
@@ -240,7 +241,7 @@ const refused = (number: number, name: string, reason: string): SyscallRow => ({
 
 const TIMEOUT = "the timeout starts anew when a migration interrupts the call";
 const PROC_EXE =
-  "of /proc only the link exe of the process itself shows the program; maps, cpuinfo and others show the host's view";
+  "of /proc, exe, maps, smaps, numa_maps and cpuinfo show the program's view, as copies; what others tell of sizes includes the runtime";
 const ANCIENT = "not implemented by the x86-64 kernel either";
 const MACHINE = "belongs to x86 hardware";
 const MODULES = "kernel modules and kernels of another architecture cannot be loaded";

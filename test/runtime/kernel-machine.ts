@@ -73,10 +73,16 @@ export class KernelMachine {
     return { status: status ?? -1, output: stdout + stderr };
   }
 
-  /** Boots and runs the shell script, in which `report NAME STATUS` hands over the file /tmp/out. */
-  async boot(script: string, timeoutMs = 300_000): Promise<void> {
+  /** Boots and runs the shell script, by a busybox that is translated unless told otherwise, in which `report NAME STATUS` hands over the file /tmp/out. */
+  async boot(
+    script: string,
+    options: { readonly interpreted?: boolean; readonly timeoutMs?: number } = {},
+  ): Promise<void> {
     const runtime = await buildRuntime("node");
-    const { path: translation, report } = await translateFile(BUSYBOX);
+    if (!options.interpreted) {
+      const { path, report } = await translateFile(BUSYBOX);
+      this.files.set(`${NODE_MOUNT.slice(1)}/translations/${report.name}`, readFileSync(path));
+    }
     const { kernel } = await arm64Disk(() => undefined);
     const head = `#!/bin/sh
 export PATH=/bin
@@ -86,7 +92,6 @@ cd /tmp
 `;
     const files = new Map<string, Buffer>([
       [`${NODE_MOUNT.slice(1)}/${RUNTIME_FILE}`, readFileSync(runtime)],
-      [`${NODE_MOUNT.slice(1)}/translations/${report.name}`, readFileSync(translation)],
       ["bin/busybox", readFileSync(BUSYBOX)],
       ["bin/sh", readFileSync(BUSYBOX)],
       ["usr/bin/busybox", readFileSync(BUSYBOX)],
@@ -101,7 +106,12 @@ cd /tmp
     const { stdout } = spawnSync(
       "qemu-system-aarch64",
       [...machine, "-kernel", kernel, "-initrd", image, "-append", append],
-      { encoding: "utf8", timeout: timeoutMs, stdio: ["ignore", "pipe", "inherit"], maxBuffer: 1 << 28 },
+      {
+        encoding: "utf8",
+        timeout: options.timeoutMs ?? 300_000,
+        stdio: ["ignore", "pipe", "inherit"],
+        maxBuffer: 1 << 28,
+      },
     );
     this.trace = stdout.replaceAll("\r", "");
     for (const [, name, status, text] of this.trace.matchAll(/^RESULT (\S+) (\d+)\n([A-Za-z0-9+/=\n]*?)END$/gm)) {
