@@ -8,7 +8,7 @@
 //   runtime  translated programs under qemu-user
 //   lab      needs root; two nodes on this machine
 //   e2e      whole migrations in the lab
-//   harm     many round trips, and migrations that are disturbed; long
+//   harm     many round trips; long
 //   all      every tier but harm
 
 import { readdirSync, readFileSync } from "node:fs";
