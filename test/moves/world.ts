@@ -4,12 +4,11 @@
 // the same addresses.
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import {
   HC_BASE,
-  keyName,
   NODE_MOUNT,
   offsetOf,
   PROC_AREA_OFFSET,
@@ -17,19 +16,20 @@ import {
   ProcState,
   QUIESCE_SIGNAL,
   RUNTIME_FILE,
-  TRANSLATION_SUFFIX,
 } from "../../src/abi/index.ts";
 import {
   buildRuntime,
   cached,
   criuWords,
   DirectoryImages,
+  drainConnections,
+  holdConnections,
   lastLines,
+  localShell,
   type NodeShell,
   run,
   runChecked,
   runPipeline,
-  sha256,
   translateFile,
   writeChanged,
 } from "../../src/host/index.ts";
@@ -40,7 +40,17 @@ const PROGRAMS = join(import.meta.dirname, "../programs/moves");
 const CRIU_MS = 120_000;
 const QUIESCE_MS = 60_000;
 /** As an engine's OCI runtime calls criu. */
-const CRIU_OPTIONS = ["--tcp-established", "--file-locks", "--ext-unix-sk", "--link-remap", "--manage-cgroups=ignore", "-v4"];
+const CRIU_OPTIONS = [
+  "--tcp-established",
+  "--file-locks",
+  "--ext-unix-sk",
+  "--link-remap",
+  "--manage-cgroups=ignore",
+  "-v4",
+];
+/** The network namespace is named from outside, as an engine names it. */
+const NETWORK_FD = 9;
+const NETWORK_RESTORE = ["--inherit-fd", `fd[${NETWORK_FD}]:network`];
 const NODE_MOUNT_OPTION = ["--external", `mnt[${NODE_MOUNT}]:${NODE_MOUNT}`];
 
 /** Makes the mounts of a container in `$1`, which becomes the root, and starts /init there. */
@@ -55,6 +65,8 @@ hostname moves; ip link set lo up 2>/dev/null || :
 pivot_root . .old
 exec /bin/busybox sh -c 'cd /; umount -l /.old; exec /init' </dev/null >/dev/null 2>&1`;
 
+const HERE = localShell("this machine");
+
 export interface Parked {
   readonly name: string;
   readonly threads: number;
@@ -65,13 +77,16 @@ export interface Parked {
 /** The tool that parks a tree on the node, built for it. */
 function quiesceTool(): Promise<string> {
   const source = join(PROGRAMS, "quiesce.c");
-  const define = (name: string, value: bigint | number): string => `-D${name}=${value}${typeof value === "bigint" ? "ull" : ""}`;
+  const define = (name: string, value: bigint | number): string =>
+    `-D${name}=${value}${typeof value === "bigint" ? "ull" : ""}`;
   const words = [
     ...["-O2", "-static", "-Wall"],
     define("STATE_ADDRESS", HC_BASE + PROC_AREA_OFFSET),
     define("PROC_MAGIC", PROC_MAGIC),
     define("QUIESCE_SIGNAL", QUIESCE_SIGNAL),
-    ...["quiesce", "threads", "parked"].map((name) => define(`${name.toUpperCase()}_OFFSET`, offsetOf(ProcState, name))),
+    ...["quiesce", "threads", "parked"].map((name) =>
+      define(`${name.toUpperCase()}_OFFSET`, offsetOf(ProcState, name)),
+    ),
     source,
   ];
   return cached(["quiesce tool", ...words, readFileSync(source, "utf8")].join("\n"), "", async (output) => {
@@ -138,7 +153,16 @@ export class World {
     await this.node.putFile(join(this.base, "lower/etc/jobs"), `${this.base}/lower/etc/jobs`);
     await runChecked("sh", ["-c", this.mountScript()]);
     const namespaces = ["--mount", "--pid", "--ipc", "--uts", "--fork"];
-    const words = [`--net=/run/netns/${this.name}`, "unshare", ...namespaces, "sh", "-c", ENTER, "sh", join(this.base, "root")];
+    const words = [
+      `--net=/run/netns/${this.name}`,
+      "unshare",
+      ...namespaces,
+      "sh",
+      "-c",
+      ENTER,
+      "sh",
+      join(this.base, "root"),
+    ];
     const child = spawn("nsenter", words, { stdio: "ignore", detached: true });
     const children = `/proc/${child.pid}/task/${child.pid}/children`;
     await until(() => existsSync(children) && readFileSync(children, "utf8").trim() !== "", "the first process");
@@ -164,14 +188,37 @@ export class World {
   async dumpHome(): Promise<string> {
     const images = this.path(`${++this.moves}-home`);
     mkdirSync(images);
-    const words = [...(await criuWords()), "dump", "--tree", String(this.pid), "--images-dir", images, "-o", "dump.log"];
-    await this.criuHere([...words, ...CRIU_OPTIONS], images, "dump.log");
+    await holdConnections(HERE, this.pid);
+    await drainConnections(HERE, this.pid);
+    const words = [
+      ...(await criuWords()),
+      "dump",
+      "--tree",
+      String(this.pid),
+      "--images-dir",
+      images,
+      "-o",
+      "dump.log",
+    ];
+    const network = this.networkOption(statSync(`/run/netns/${this.name}`).ino);
+    await this.criuHere([...words, ...CRIU_OPTIONS, ...network], images, "dump.log").finally(() => this.admit("here"));
     this.place = "nowhere";
     return images;
   }
 
+  private networkOption(inode: number | string): string[] {
+    return ["--external", `net[${inode}]:network`];
+  }
+
+  /** Lets connections in again: the rules lie in the network namespace, which outlives the processes. */
+  private async admit(where: "here" | "there"): Promise<void> {
+    const words = [`--net=/run/netns/${this.name}`, "nft", "flush", "ruleset"];
+    await (where === "here" ? HERE : this.node).run("nsenter", words);
+  }
+
   private async criuHere(words: readonly string[], images: string, log: string): Promise<void> {
-    const result = await run("nsenter", [`--net=/run/netns/${this.name}`, ...words], { timeoutMs: CRIU_MS });
+    const open = `exec "$@" ${NETWORK_FD}</run/netns/${this.name}`;
+    const result = await run("sh", ["-c", open, "sh", ...words], { timeoutMs: CRIU_MS });
     if (result.status === 0) return;
     const text = existsSync(join(images, log)) ? readFileSync(join(images, log), "utf8") : result.stderr;
     throw new Error(`criu ended with ${result.status}: ${images}/${log}\n${errorsOf(text)}`);
@@ -181,8 +228,21 @@ export class World {
   async restoreHome(images: string): Promise<void> {
     await runChecked("sh", ["-c", this.mountScript()]);
     const file = join(images, "restored.pid");
-    const words = [...(await criuWords()), "restore", "--images-dir", images, "--root", this.path("root"), "-o", "restore.log"];
-    await this.criuHere([...words, "--restore-detached", "--pidfile", file, ...CRIU_OPTIONS], images, "restore.log");
+    const words = [
+      ...(await criuWords()),
+      "restore",
+      "--images-dir",
+      images,
+      "--root",
+      this.path("root"),
+      "-o",
+      "restore.log",
+    ];
+    await this.criuHere(
+      [...words, "--restore-detached", "--pidfile", file, ...CRIU_OPTIONS, ...NETWORK_RESTORE],
+      images,
+      "restore.log",
+    );
     this.pid = Number(readFileSync(file, "utf8"));
     this.place = "home";
   }
@@ -196,7 +256,7 @@ export class World {
       const root = this.path("root");
       const readFile = (path: string): Uint8Array | null => {
         try {
-          return readFileSync(realpathSync(join(root, path)));
+          return readFileSync(join(root, path));
         } catch {
           return null;
         }
@@ -222,42 +282,65 @@ export class World {
     ]);
     const words = ["restore", "--images-dir", `${base}/images`, "--root", `${base}/root`, "-o", "restore.log"];
     const criu = ["criu", ...words, "--restore-detached", "--pidfile", `${base}/images/restored.pid`, ...CRIU_OPTIONS];
-    const script = `${this.mountScript()}; ${[...criu, ...NODE_MOUNT_OPTION].join(" ")} && cat ${base}/images/restored.pid`;
+    const script = `${this.mountScript()}; ${[...criu, ...NODE_MOUNT_OPTION, ...NETWORK_RESTORE].join(" ")} && cat ${base}/images/restored.pid`;
     this.pid = Number(await this.criuThere(script, "restore.log"));
     this.place = "foreign";
   }
 
   private async criuThere(script: string, log: string): Promise<string> {
-    const result = await this.node.run("nsenter", [`--net=/run/netns/${this.name}`, "sh", "-c", script], { timeoutMs: CRIU_MS });
+    const open = `exec ${NETWORK_FD}</run/netns/${this.name}; ${script}`;
+    const result = await this.node.run("sh", ["-c", open], { timeoutMs: CRIU_MS });
     if (result.status === 0) return result.stdout;
     const text = (await this.node.run("cat", [`${this.base}/images/${log}`])).stdout;
     writeFileSync(this.path(`foreign-${log}`), text);
-    throw new Error(`on the node: ${result.status} ${result.stdout}${result.stderr}\n${this.path(`foreign-${log}`)}\n${errorsOf(text)}`);
+    throw new Error(
+      `on the node: ${result.status} ${result.stdout}${result.stderr}\n${this.path(`foreign-${log}`)}\n${errorsOf(text)}`,
+    );
   }
 
   /** Parks the tree on the node. */
   async quiesce(): Promise<void> {
-    const result = await this.node.run(`${this.base}/quiesce`, [String(this.pid), String(QUIESCE_MS)], { timeoutMs: QUIESCE_MS * 2 });
+    const result = await this.node.run(`${this.base}/quiesce`, [String(this.pid), String(QUIESCE_MS)], {
+      timeoutMs: QUIESCE_MS * 2,
+    });
     if (result.status !== 0) throw new Error(`quiescing: ${result.stdout}${result.stderr}`);
     for (const line of result.stdout.trimEnd().split("\n")) {
       const [, name, threads, wall, ...cpu] = line.split(" ");
       if (name !== undefined)
-        this.parked.push({ name, threads: Number(threads), wallMicroseconds: Number(wall), cpuMicroseconds: cpu.map(Number).filter((t) => t >= 0) });
+        this.parked.push({
+          name,
+          threads: Number(threads),
+          wallMicroseconds: Number(wall),
+          cpuMicroseconds: cpu.map(Number).filter((t) => t >= 0),
+        });
     }
   }
 
   /** Parks and dumps on the node; gives the directory of the foreign images here. */
   async dumpForeign(): Promise<string> {
     const { base } = this;
+    await holdConnections(this.node, this.pid);
     await this.quiesce();
+    await drainConnections(this.node, this.pid);
     const words = ["criu", "dump", "--tree", String(this.pid), "--images-dir", `${base}/images`, "-o", "dump.log"];
-    const script = `rm -rf ${base}/images; mkdir ${base}/images; ${[...words, ...CRIU_OPTIONS, ...NODE_MOUNT_OPTION].join(" ")} && umount -l ${base}/root`;
-    await this.criuThere(script, "dump.log");
+    const script = `rm -rf ${base}/images; mkdir ${base}/images; ${[...words, ...CRIU_OPTIONS, ...NODE_MOUNT_OPTION, ...this.networkOption(`$(stat -Lc %i /run/netns/${this.name})`)].join(" ")} && umount -l ${base}/root`;
+    await this.criuThere(script, "dump.log").finally(() => this.admit("there"));
     this.place = "nowhere";
     const images = this.path(`${++this.moves}-foreign`);
     mkdirSync(images);
     rmSync(this.path("upper"), { recursive: true });
-    const there = ["-C", base, "--numeric-owner", "--sparse", "--xattrs", "--xattrs-include=*", "-cf", "-", "images", "upper"];
+    const there = [
+      "-C",
+      base,
+      "--numeric-owner",
+      "--sparse",
+      "--xattrs",
+      "--xattrs-include=*",
+      "-cf",
+      "-",
+      "images",
+      "upper",
+    ];
     const here = ["-C", base, "--numeric-owner", "-p", "--xattrs", "--xattrs-include=*", "-xf", "-"];
     await runPipeline([
       this.node.commandLine("tar", there),
@@ -322,4 +405,3 @@ function errorsOf(log: string): string {
   const lines = log.split("\n").filter((line) => /Error|Warn/.test(line));
   return `${lines.slice(-20).join("\n")}\n...\n${lastLines(log, 5)}`;
 }
-

@@ -63,14 +63,14 @@ static int state_file(int pid, int flags) {
 }
 
 static int is_parked(int pid, int *quiesce) {
-    uint32_t words[PARKED_OFFSET / 4 + 1];
+    union { uint32_t words[PARKED_OFFSET / 4 + 1]; uint64_t magic; } state;
     int fd = state_file(pid, O_RDONLY);
     if (fd < 0) return 0;
-    int whole = pread(fd, words, sizeof words, (off_t)STATE_ADDRESS) == sizeof words;
+    int whole = pread(fd, &state, sizeof state, (off_t)STATE_ADDRESS) == sizeof state;
     close(fd);
-    if (!whole || *(uint64_t *)words != PROC_MAGIC) return 0;
-    *quiesce = (int)words[QUIESCE_OFFSET / 4];
-    return words[QUIESCE_OFFSET / 4] && words[PARKED_OFFSET / 4] == words[THREADS_OFFSET / 4];
+    if (!whole || state.magic != PROC_MAGIC) return 0;
+    *quiesce = (int)state.words[QUIESCE_OFFSET / 4];
+    return *quiesce && state.words[PARKED_OFFSET / 4] == state.words[THREADS_OFFSET / 4];
 }
 
 static void note_tasks(struct process *p, int first) {
@@ -106,6 +106,27 @@ static int scan(int root, int *pids) {
     return found;
 }
 
+/* Waits until all that were asked are parked or gone. Gives one that is not when it is too late, else 0. */
+static int watch(uint64_t end) {
+    for (;;) {
+        int waiting = 0, parent, quiesce;
+        for (int i = 0; i < count; i++) {
+            struct process *p = &list[i];
+            quiesce = 0;
+            if (is_parked(p->pid, &quiesce)) {
+                if (!p->parked) p->parked_at = now(), note_tasks(p, 0), p->parked = 1;
+                continue;
+            }
+            if (!look(p->pid, &parent, NULL)) continue;
+            p->parked = 0, waiting = p->pid;
+            /* An execve forgets the request. */
+            if (!quiesce && now() - p->signalled > 100000) p->signalled = now(), kill(p->pid, QUIESCE_SIGNAL);
+        }
+        if (!waiting || now() > end) return waiting;
+        usleep(300);
+    }
+}
+
 int main(int argc, char **argv) {
     static int pids[PROCESSES];
     if (argc < 3) return 2;
@@ -122,29 +143,24 @@ int main(int argc, char **argv) {
     int root = atoi(argv[1]), before = -1;
     uint64_t end = now() + strtoull(argv[2], NULL, 10) * 1000;
     for (;;) {
-        int n = scan(root, pids), waiting = 0, last = 0;
+        /* Who is new is asked; then all that were asked are watched, without looking around again. */
+        int n = scan(root, pids), fresh = 0;
         for (int i = 0; i < n; i++) {
-            int parent, quiesce = 0;
-            struct process *p = known(pids[i]);
-            if (is_parked(pids[i], &quiesce)) {
-                if (p && !p->parked) p->parked_at = now(), note_tasks(p, 0), p->parked = 1;
-                continue;
-            }
-            if (p) p->parked = 0;
-            waiting++, last = pids[i];
-            if (!p) {
-                p = &list[count++];
-                p->pid = pids[i], p->signalled = 0, look(pids[i], &parent, p->name), note_tasks(p, 1);
-            }
-            if (!quiesce && (!p->signalled || now() - p->signalled > 100000)) p->signalled = now(), kill(pids[i], QUIESCE_SIGNAL);
+            int parent, quiesce;
+            if (known(pids[i]) || count == PROCESSES) continue;
+            if (is_parked(pids[i], &quiesce) && before >= 0) continue; /* inherited from its parent */
+            struct process *p = &list[count++];
+            p->pid = pids[i], look(pids[i], &parent, p->name), note_tasks(p, 1);
+            fresh++;
         }
-        if (!waiting && n == before) break;
-        before = waiting ? -1 : n;
-        if (now() > end) {
-            printf("timeout: process %d and %d others do not park\n", last, waiting - 1);
+        for (int i = count - fresh; i < count; i++) list[i].signalled = now(), kill(list[i].pid, QUIESCE_SIGNAL);
+        int waiting = watch(end);
+        if (waiting > 0) {
+            printf("timeout: process %d does not park\n", waiting);
             return 1;
         }
-        usleep(300);
+        if (!fresh && n == before) break;
+        before = n;
     }
     for (int i = 0; i < count; i++) {
         struct process *p = &list[i];
