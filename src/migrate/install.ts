@@ -1,39 +1,25 @@
-// Installs on a foreign node what its OCI runtime needs: our code, the package that it imports, and the runtime of
-// translated processes. Done again only when something of it changed.
+// Installs on a foreign node what its OCI runtime needs: our code and the runtime of translated processes. Done again only when something of it changed.
 
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { RUNTIME_FILE } from "../abi/index.ts";
 import { cached, type NodeShell, runChecked, runPipeline, sha256, sha256OfFile } from "../host/index.ts";
-import { nodeCode } from "./node-code.ts";
+import { NODE_CODE_PATH, nodeCode } from "./node-code.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const PARTS = [
-  "package.json",
-  "bin",
-  "node_modules/@bufbuild/protobuf/package.json",
-  "node_modules/@bufbuild/protobuf/dist/esm",
-];
+const PARTS = ["package.json", "bin", "LICENSE"];
 
-/** Code and packages as one archive that is the same bytes whenever their content is. */
+/** Code and commands as one archive that is the same bytes whenever their content is. */
 async function pack(): Promise<string> {
-  const code = nodeCode();
-  const digests = await runChecked("sh", [
-    "-c",
-    'cd "$1" && shift && find "$@" -type f -print0 | sort -z | xargs -0 sha256sum',
-    "sh",
-    ROOT,
-    ...PARTS,
-  ]);
-  const key = ["node package", ...[...code].map(([name, text]) => `${name} ${sha256(text)}`), digests.stdout];
-  return cached(key.join("\n"), ".tar", async (path) => {
+  const code = await nodeCode();
+  const list = 'cd "$1" && shift && find "$@" -type f -print0 | sort -z | xargs -0 sha256sum';
+  const digests = await runChecked("sh", ["-c", list, "sh", ROOT, ...PARTS]);
+  return cached(`node package\n${sha256(code)}\n${digests.stdout}`, ".tar", async (path) => {
     const work = await mkdtemp(join(tmpdir(), "hcontainer-pack-"));
     try {
-      for (const [name, text] of code) {
-        await mkdir(dirname(join(work, "dist", name)), { recursive: true });
-        await writeFile(join(work, "dist", name), text);
-      }
+      await mkdir(dirname(join(work, NODE_CODE_PATH)), { recursive: true });
+      await writeFile(join(work, NODE_CODE_PATH), code);
       const stable = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
       await runChecked("tar", [...stable, "-c", "-f", path, "-C", work, "dist", "-C", ROOT, ...PARTS]);
     } finally {
@@ -62,6 +48,9 @@ export async function installNode(shell: NodeShell, nodeDirectory: string, runti
   const link = `chmod 755 "$1/$3" && ln -sfn "$1" "$2.new" &&
     if [ -d "$2" ] && [ ! -L "$2" ]; then mv -T "$2" "$2.old-$(date +%s)"; fi && mv -T "$2.new" "$2"`;
   await shell.runChecked("sh", ["-c", link, "sh", own, nodeDirectory, RUNTIME_FILE]);
+  // Called once with nothing to restore: Node then has the code compiled when it matters.
+  const nothing = ["restore", "--image-path", join(own, "none"), "none"];
+  await shell.run(join(directory, "bin/hcontainer-runtime"), nothing);
   await shell.writeFile(join(directory, "installed"), `${version}\n`);
   return true;
 }

@@ -2,7 +2,7 @@
 // of them. A module without a translation is interpreted; a translation that was made for another file is refused.
 
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 import {
   ABI_VERSION,
@@ -26,8 +26,14 @@ function translatedDigest(path: string): string {
   const refuse = (why: string): never => {
     throw new InputError("translation-file", why, path, "remove it and stage the translation again");
   };
-  const bytes = readFileSync(path).subarray(TRANSLATION_HEADER_OFFSET);
-  if (bytes.length < TranslationHeader.sizeBytes) refuse("too short for a translation");
+  const bytes = Buffer.alloc(TranslationHeader.sizeBytes);
+  const file = openSync(path, "r");
+  try {
+    const count = readSync(file, bytes, 0, bytes.length, TRANSLATION_HEADER_OFFSET);
+    if (count < bytes.length) refuse("too short for a translation");
+  } finally {
+    closeSync(file);
+  }
   if (bytes.readBigUInt64LE(offsetOf(TranslationHeader, "magic")) !== TRANSLATION_MAGIC) refuse("not a translation");
   const version = bytes.readUInt32LE(offsetOf(TranslationHeader, "abi_version"));
   if (version !== ABI_VERSION) refuse(`of ABI version ${version}; this node has ${ABI_VERSION}`);
