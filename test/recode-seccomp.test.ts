@@ -151,6 +151,7 @@ test("a profile like the container engines' keeps its meaning", () => {
   assert.equal(there(92, 0x1_0000_0008n), EPERM);
   assert.equal(there(40, 0n), ENOSYS); // mount: not in the profile
   assert.equal(there(2000, 0n), ENOSYS);
+  assert.equal(there(128, 0n), ALLOW); // restart_syscall: the kernel's own doing after an engine's pause
   assert.equal(run(foreign, X86_64, 0, some(0n)), KILL);
   assert.equal(run(foreign, 0x4000_0028, 0, some(0n)), KILL);
   assert.deepEqual(filterToHome(foreign, "filter"), home);

@@ -145,11 +145,15 @@ const HOST_NUMBERS = {
   personality: 92,
   statx: 291,
   fchmodat2: 452,
+  restart_syscall: 128,
 } as const;
 export type HostCallName = keyof typeof HOST_NUMBERS;
 export const HOST_SYSCALLS: Readonly<Record<HostCallName, number>> = HOST_NUMBERS;
 
-/** Host calls that the runtime makes on its own behalf; a seccomp filter must let them through. */
+/**
+ * Host calls that the runtime makes on its own behalf; a seccomp filter must let them through. restart_syscall the kernel
+ * makes of a timed call that a stop or an engine's pause interrupted.
+ */
 export const RUNTIME_SYSCALLS: readonly HostCallName[] = [
   "rt_sigreturn",
   "rt_sigaction",
@@ -177,6 +181,7 @@ export const RUNTIME_SYSCALLS: readonly HostCallName[] = [
   "getrlimit",
   "write",
   "exit_group",
+  "restart_syscall",
 ];
 
 const CONSTANTS = {
@@ -605,12 +610,7 @@ export const SYSCALLS: readonly SyscallRow[] = [
   refused(331, "pkey_free", MACHINE),
   same(332, "statx", 291),
   refused(333, "io_pgetevents", RING),
-  own(
-    334,
-    "rseq",
-    [],
-    "kept for the way home; abroad the area says that there is no CPU number, so programs do without",
-  ),
+  refused(334, "rseq", "never registered abroad: a restart address would be one of the program's"),
   refused(335, "uretprobe", MACHINE),
   same(424, "pidfd_send_signal", 424),
   refused(425, "io_uring_setup", RING),
