@@ -16,10 +16,12 @@ const RULES = `table inet ${TABLE} {
   }
 }
 `;
-const TRIES = 60;
-const POLL = `tries=0
-while [ $tries -lt ${TRIES} ] && awk "$2 { found = 1 } END { exit !found }" "/proc/$1/net/tcp" "/proc/$1/net/tcp6" 2>/dev/null
-do tries=$((tries + 1)); sleep 0.05; done
+/** A slow server takes its time to accept; what it has not accepted when the time is over, the dump refuses. */
+const ACCEPT_SECONDS = 30;
+const SEND_SECONDS = 3;
+const POLL = `end=$(($(date +%s) + $3))
+while [ "$(date +%s)" -le $end ] && awk "$2 { found = 1 } END { exit !found }" "/proc/$1/net/tcp" "/proc/$1/net/tcp6" 2>/dev/null
+do sleep 0.05; done
 :`;
 // Fields of /proc/PID/net/tcp: 4 the state in hexadecimal, 5 the queues (sending:receiving), 10 the inode, 0 if no
 // process holds the socket. 0A listens (its receiving queue waits to be accepted), 03 is half open.
@@ -27,8 +29,9 @@ const UNACCEPTED = '($4 == "0A" && $5 !~ /:00000000$/) || $4 == "03"';
 // 04, 09 and 0B are closed here and not yet acknowledged by the peer.
 const UNSENT = '$10 == "0" && ($4 == "04" || $4 == "09" || $4 == "0B")';
 
-async function waitWhile(shell: NodeShell, pid: number, condition: string): Promise<void> {
-  await shell.run("sh", ["-c", POLL, "sh", String(pid), condition], { timeoutMs: 60_000 });
+async function waitWhile(shell: NodeShell, pid: number, condition: string, seconds: number): Promise<void> {
+  const words = ["-c", POLL, "sh", String(pid), condition, String(seconds)];
+  await shell.run("sh", words, { timeoutMs: (seconds + 60) * 1000 });
 }
 
 /** Holds new connections off in the network of process `pid` on the node; the answer lets them in again. */
@@ -37,7 +40,7 @@ export async function holdConnections(shell: NodeShell, pid: number): Promise<()
   const held = await shell.run("nsenter", [...enter, "-f", "-"], { input: RULES, timeoutMs: 30_000 });
   // A node without nft, or a network without the kernel's tables: the dump then tells whether it mattered.
   if (held.status !== 0) return async () => undefined;
-  await waitWhile(shell, pid, UNACCEPTED);
+  await waitWhile(shell, pid, UNACCEPTED, ACCEPT_SECONDS);
   return () => admitConnections(shell, pid);
 }
 
@@ -49,7 +52,7 @@ export async function admitConnections(shell: NodeShell, pid: number): Promise<v
 
 /** Waits, for a bounded time, until what closed connections still have to send has arrived. */
 export async function drainConnections(shell: NodeShell, pid: number): Promise<void> {
-  await waitWhile(shell, pid, UNSENT);
+  await waitWhile(shell, pid, UNSENT, SEND_SECONDS);
 }
 
 // Without a migration to lift it (its process died), a shield ends by itself.
