@@ -4,9 +4,9 @@
 
 import { spawn } from "node:child_process";
 import { mkdir, open, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { HostError } from "../base/index.ts";
-import { exists, lastLines, localShell, type NodeShell } from "../host/index.ts";
+import { exists, lastLines, localShell, type NodeShell, runChecked } from "../host/index.ts";
 import { controlGroup, findFirstProcess, MARK, until } from "./machine.ts";
 import { CLIENT } from "./network.ts";
 import { engineSettings } from "./roots.ts";
@@ -32,6 +32,26 @@ export async function launch(command: string, args: readonly string[], directory
   child.unref();
 }
 
+/** The bit of CAP_SYS_RESOURCE in a set of capabilities. */
+const SYS_RESOURCE = 24n;
+const CRIU = "usr/sbin/criu";
+const CRIU_PRELOAD = "opt/criu/prlimit.so";
+
+/**
+ * Where this machine's root lacks CAP_SYS_RESOURCE, criu is started with a library that reads the limits of other users'
+ * processes where everybody may (prlimit.c).
+ */
+async function helpCriu(root: string, files: string): Promise<void> {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile("/proc/self/status", "utf8"))?.[1];
+  if (((BigInt(`0x${effective ?? "0"}`) >> SYS_RESOURCE) & 1n) === 1n) return;
+  for (const path of [CRIU, CRIU_PRELOAD]) await mkdir(dirname(join(files, path)), { recursive: true });
+  const options = ["-O1", "-shared", "-fPIC", "-nostdlib", "-fno-builtin"];
+  await runChecked("gcc", [...options, "-o", join(files, CRIU_PRELOAD), join(import.meta.dirname, "prlimit.c")]);
+  const script = await readFile(join(root, CRIU), "utf8");
+  const helped = script.replace(" --library-path ", ` --preload /${CRIU_PRELOAD} --library-path `);
+  await writeFile(join(files, CRIU), helped, { mode: 0o755 });
+}
+
 /** What a file of the node says; undefined when it is not there. */
 async function said(pid: number, path: string): Promise<string | undefined> {
   return readFile(`/proc/${pid}/root${path}`, "utf8").catch(() => undefined);
@@ -42,6 +62,7 @@ export async function startAmd64(directory: string, root: string): Promise<numbe
   const files = join(directory, "amd64/files");
   await mkdir(join(files, "etc/docker"), { recursive: true });
   await writeFile(join(files, "etc/docker/daemon.json"), engineSettings("amd64", `/${controlGroup(directory)}`));
+  await helpCriu(root, files);
   const script = join(import.meta.dirname, "nodes/start-amd64.sh");
   const namespaces = ["--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child"];
   const log = join(directory, "amd64.log");

@@ -101,6 +101,7 @@ const PROGRAMS: readonly (readonly [program: string, package_: string])[] = [
   ["unshare", "util-linux"],
   ["nsenter", "util-linux"],
   ["npm", "npm"],
+  ["gcc", "gcc"],
 ];
 
 async function checkMachine(): Promise<void> {
