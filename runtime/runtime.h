@@ -65,6 +65,7 @@ struct proc_private {
     uint32_t patch_lock;       /* guards changes of translated code */
     uint32_t last_module;
     uint32_t thread_slots;     /* thread areas that are or were mapped: slots below this */
+    uint32_t lookups_missed;   /* in modules whose translation was not there */
     uint32_t unsupported[512]; /* calls answered ENOSYS because they are refused or unknown, by number */
     char qemu_path[256];       /* only in the build for qemu user mode */
     char runtime_path[256];

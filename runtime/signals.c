@@ -307,8 +307,7 @@ int64_t hc_sys_rt_sigreturn(struct cpu_state *cpu, const uint64_t *args) {
         deliver_fault(cpu, SIGSEGV, SI_KERNEL, 0, 0, 0);
         return HC_STATE_SET;
     }
-    /* First ours, then the host's: what that lets in at once must not look blocked. */
-    thread_of(cpu)->sigmask = mask & ~UNBLOCKABLE;
     if (thread_of(cpu)->signal_number == 0) set_host_mask(cpu, mask & ~UNBLOCKABLE);
+    thread_of(cpu)->sigmask = mask & ~UNBLOCKABLE;
     return HC_STATE_SET;
 }

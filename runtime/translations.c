@@ -2,6 +2,9 @@
  * mapped; its translation is mapped when its code is first reached. What has none is interpreted. */
 #include "runtime.h"
 
+/** Lookups in modules without a translation after which one is looked for again. */
+#define MISSED_BEFORE_RETRY 65536
+
 static void lock(uint32_t *word) {
     while (__atomic_exchange_n(word, 1, __ATOMIC_ACQUIRE)) {
         struct timespec wait = { 0, 20000 };
@@ -32,15 +35,14 @@ static int header_fits(const struct translation_header *header, const struct mod
            header->fault_count * sizeof(struct fault_row) <= header->image_bytes - header->faults_offset;
 }
 
-/** Maps one variant of a module's translation, if there is a good one. */
-static int load_variant(struct module *module, uint32_t variant) {
+/** Maps one variant of a module's translation, if there is a good one: then *status is loaded. A bad one is not looked at again. */
+static void load_variant(struct module *module, uint32_t variant, uint32_t *status) {
     char path[512];
     struct translation_header header;
     translation_path(path, path + sizeof path, module->key, variant);
     int64_t fd = HOST4(openat, AT_CURRENT_DIRECTORY, path, O_RDONLY_ | O_CLOEXEC_, 0);
-    if (fd < 0) return 0;
+    if (fd < 0) return;
     struct proc_state *proc = PROC;
-    int loaded = 0;
     if (HOST4(pread64, fd, &header, sizeof header, TRANSLATION_HEADER_OFFSET) == sizeof header && header_fits(&header, module, variant)) {
         if (!proc->translation_next) proc->translation_next = base_address() + TRANSLATION_OFFSET;
         uint64_t at = proc->translation_next, bytes = PAGE_UP(header.image_bytes);
@@ -55,16 +57,16 @@ static int load_variant(struct module *module, uint32_t variant) {
                 module->entries = header.entry_count;
                 module->variant = variant;
                 proc->translation_next = at + bytes + PAGE;
-                loaded = 1;
+                *status = MODULE_LOADED;
             } else {
                 HOST2(munmap, at, bytes);
             }
         }
     } else {
         message("this translation is damaged or of another version, so its program is interpreted: ", path);
+        *status = MODULE_ABSENT;
     }
     HOST1(close, fd);
-    return loaded;
 }
 
 static void clear_lookups(void) {
@@ -81,17 +83,18 @@ static int handles_faults(void) {
 }
 
 /**
- * Maps the translation of a listed module; its status is then loaded or absent. The least variant that will do comes first;
+ * Maps the translation of a listed module; its status is then loaded, missing or absent. The least variant that will do comes first;
  * what is more than that does as well. Without the ordered one the interpreter does what wants order. Code that is not
  * precise is better than none: most handlers of faults only tell that the program has crashed.
  */
 static void load_translation(struct module *module) {
     uint32_t needed = PROC->variant;
     uint32_t wanted = needed == VARIANT_PLAIN && handles_faults() ? VARIANT_PRECISE : needed;
-    int loaded = 0;
-    for (uint32_t variant = wanted; variant <= VARIANT_ORDERED && !loaded; variant++) loaded = load_variant(module, variant);
-    if (!loaded && needed < wanted) loaded = load_variant(module, needed);
-    module->status = loaded ? MODULE_LOADED : MODULE_ABSENT;
+    uint32_t status = MODULE_MISSING;
+    for (uint32_t variant = wanted; variant <= VARIANT_ORDERED && status != MODULE_LOADED; variant++) load_variant(module, variant, &status);
+    if (status != MODULE_LOADED && needed < wanted) load_variant(module, needed, &status);
+    /* Other threads look at the status without the lock. */
+    __atomic_store_n(&module->status, status, __ATOMIC_RELEASE);
 }
 
 /**
@@ -190,16 +193,31 @@ static struct module *module_at(uint64_t pc) {
     return 0;
 }
 
+/** Looks for missing translations again: the node may have got them meanwhile. */
+static void list_missing(void) {
+    struct proc_state *proc = PROC;
+    lock(&PROC_PRIVATE->module_lock);
+    for (uint32_t i = 0; i < proc->module_count && i < MAX_MODULES; i++)
+        if (proc->modules[i].status == MODULE_MISSING) proc->modules[i].status = MODULE_LISTED;
+    unlock(&PROC_PRIVATE->module_lock);
+}
+
 /** Host address of the translation of guest address `pc`, or 0. */
 uint64_t translation_lookup(uint64_t pc) {
     struct module *module = module_at(pc);
     if (!module) return 0;
-    if (module->status == MODULE_LISTED) {
+    uint32_t status = __atomic_load_n(&module->status, __ATOMIC_ACQUIRE);
+    /* An interpreted loop comes here some million times a second. */
+    if (status == MODULE_MISSING && ++PROC_PRIVATE->lookups_missed % MISSED_BEFORE_RETRY == 0) {
+        list_missing();
+        status = module->status;
+    }
+    if (status == MODULE_LISTED) {
         lock(&PROC_PRIVATE->module_lock);
         if (module->status == MODULE_LISTED) load_translation(module);
         unlock(&PROC_PRIVATE->module_lock);
     }
-    return module->status == MODULE_LOADED ? find_entry(module, pc) : 0;
+    return __atomic_load_n(&module->status, __ATOMIC_ACQUIRE) == MODULE_LOADED ? find_entry(module, pc) : 0;
 }
 
 static int64_t read_fully(int fd, void *to, uint64_t bytes, uint64_t offset) {

@@ -13,7 +13,9 @@ import {
   readdirSync,
   readFileSync,
   readSync,
+  renameSync,
   rmSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { get } from "node:http";
@@ -21,7 +23,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { HC_BASE_QEMU_USER, keyName, offsetOf, PROC_AREA_OFFSET, PROC_MAGIC, ProcState } from "../src/abi/index.ts";
+import {
+  HC_BASE_QEMU_USER,
+  keyName,
+  MODULE_STATUS,
+  Module,
+  offsetOf,
+  PROC_AREA_OFFSET,
+  PROC_MAGIC,
+  ProcState,
+} from "../src/abi/index.ts";
 import { buildRuntime, translateFile } from "../src/host/index.ts";
 
 const QEMU = "/usr/bin/qemu-aarch64";
@@ -164,8 +175,8 @@ class Running {
   readonly ended: Promise<number | null>;
   output = "";
 
-  constructor(args: readonly string[], options: { translations: boolean }) {
-    const env = environment(options.translations);
+  constructor(args: readonly string[], options: { translations: boolean } | { env: NodeJS.ProcessEnv }) {
+    const env = "env" in options ? options.env : environment(options.translations);
     this.child = spawn(QEMU, [runtime, args[0]!, ...args], { env, stdio: ["pipe", "pipe", "inherit"] });
     started.push(this.child);
     this.child.stdout!.on("data", (data: Buffer) => {
@@ -212,6 +223,13 @@ class RemoteState {
     const buffer = Buffer.alloc(8);
     this.#access(field, (fd, at) => void readSync(fd, buffer, 0, bytes, at));
     return buffer.readBigUInt64LE();
+  }
+  /** Status of the first module. */
+  moduleStatus(): number {
+    const buffer = Buffer.alloc(4);
+    const inside = offsetOf(Module, "status");
+    this.#access("modules", (fd, at) => void readSync(fd, buffer, 0, 4, at + inside));
+    return buffer.readUInt32LE();
   }
   write(field: string, value: number): void {
     const buffer = Buffer.alloc(4);
@@ -304,6 +322,25 @@ int main(void) { pthread_t t[4]; char c;
     assert.equal(await counting.ended, 0);
     assert.equal(counting.output, "started\n1\n1\n1\n1\n");
   });
+});
+
+test("a translation that comes later is taken up", { timeout: 300_000 }, async () => {
+  const { path, report } = await translateFile(BUSYBOX);
+  const translations = mkdtempSync(join(directory, "later-"));
+  const script = 'echo started; i=0; while [ ! -e "$0" ]; do i=$((i+1)); done; seq 1 1000 | sha256sum';
+  const stop = join(translations, "stop");
+  const env = { ...environment(false), HCONTAINER_TRANSLATIONS: translations };
+  const shell = new Running([BUSYBOX, "sh", "-c", script, stop], { env });
+  await shell.firstOutput();
+  const state = new RemoteState(shell.child.pid!);
+  assert.equal(state.moduleStatus(), MODULE_STATUS.missing);
+  copyFileSync(path, join(translations, `${report.name}.part`));
+  renameSync(join(translations, `${report.name}.part`), join(translations, report.name));
+  while (state.moduleStatus() !== MODULE_STATUS.loaded) await sleep(20);
+  await sleep(200);
+  writeFileSync(stop, "");
+  assert.equal(await shell.ended, 0);
+  assert.equal(shell.output, `started\n${execFileSync(BUSYBOX, ["sh", "-c", "seq 1 1000 | sha256sum"])}`);
 });
 
 describe("httpd", { timeout: 120_000 }, () => {

@@ -153,7 +153,8 @@ export const Module: Struct = defineStruct("module", [
   ["host_bytes", "u64", "its size"],
   ["variant", "u32", "VARIANT_* of the mapped translation"],
 ]);
-export const MODULE_STATUS = { free: 0, listed: 1, loaded: 2, absent: 3 } as const;
+/** Absent: never to be used again, as the code was changed or the file is bad. Missing: not there yet. */
+export const MODULE_STATUS = { free: 0, listed: 1, loaded: 2, absent: 3, missing: 4 } as const;
 
 /** One process. At HC_BASE + PROC_AREA_OFFSET. */
 export const ProcState: Struct = defineStruct("proc_state", [

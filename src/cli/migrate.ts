@@ -1,18 +1,20 @@
 // `hcontainer migrate`: moves a running container, or brings interrupted migrations to an end.
 
-import { type MigrationReport, migrate, recover, unfinishedJournals } from "../migrate/index.ts";
+import { type MigrationReport, migrate, recover, stageLater, unfinishedJournals } from "../migrate/index.ts";
 import { numberOption, parseVerb, UsageError } from "./arguments.ts";
 import { exitCode } from "./exit-codes.ts";
-import { NodeList, prepareForeign, translate } from "./node-list.ts";
+import { NodeList, prepareForeign, translate, translateLater } from "./node-list.ts";
 import { formatMs, Progress, printJson, table } from "./output.ts";
 
 export const help = `Moves a running container to another node, of the same or another instruction set, and keeps it running.
 
-usage: hcontainer migrate CONTAINER NODE [--from NODE] [--timeout SECONDS] [--json]
+usage: hcontainer migrate CONTAINER NODE [--from NODE] [--timeout SECONDS] [--translate WHEN] [--json]
        hcontainer migrate --recover [--json]
 
   --from NODE         the node that it runs on, if several have a container of that name
   --timeout SECONDS   how long its freeze may take before the migration is given up (default 180)
+  --translate WHEN    first (default): before the freeze; later: what is not at hand is made when the container runs there,
+                      interpreted until then
   --recover           end migrations whose process died: commit those whose container runs at the target, resume the
                       others at the source
   --json              print the report as JSON
@@ -85,6 +87,7 @@ export async function run(args: string[]): Promise<number> {
     {
       from: { type: "string" },
       timeout: { type: "string" },
+      translate: { type: "string", default: "first" },
       recover: { type: "boolean" },
       json: { type: "boolean" },
     },
@@ -94,25 +97,31 @@ export async function run(args: string[]): Promise<number> {
   const [container, to] = operands;
   if (container === undefined || to === undefined) throw new UsageError("CONTAINER and NODE are wanted");
   const freezeTimeoutMs = numberOption("timeout", values.timeout, 180, 1, 86_400) * 1000;
+  const isLater = values.translate === "later";
+  if (!isLater && values.translate !== "first") throw new UsageError("--translate wants 'first' or 'later'");
   const nodes = await NodeList.attach();
   const progress = new Progress();
   try {
     const source = await nodes.find(container, values.from);
     const target = await nodes.node(to);
-    for (const node of [source, target]) {
-      if (node.architecture !== "arm64") continue;
-      progress.step(`${node.name} up to date`);
-      await prepareForeign(node.shell);
+    if (source.architecture !== target.architecture && target.architecture === "arm64") {
+      progress.step(`${target.name} up to date`);
+      await prepareForeign(target.shell);
       progress.done();
     }
     const report = await migrate(source, target, container, {
-      translate,
+      translate: isLater ? translateLater : translate,
       freezeTimeoutMs,
       onStep: (step, ms) => (ms === undefined ? progress.step(STEP_NAMES[step] ?? step) : progress.done()),
       onNote: (text) => progress.note(text),
     });
     if (values.json) printJson(report);
     else printReport(report);
+    if (report.untranslated.length > 0) {
+      progress.step("translate what is interpreted so far");
+      await stageLater(target, report.untranslated, translate, (path) => progress.note(path));
+      progress.done();
+    }
     return exitCode("ok");
   } catch (error) {
     progress.failed();

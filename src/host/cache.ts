@@ -56,6 +56,12 @@ export async function withLock<T>(path: string, action: () => Promise<T>): Promi
   }
 }
 
+/** The path of the cache entry for `key`, if it is there. */
+export async function findCached(key: string, suffix: string): Promise<string | undefined> {
+  const path = entryPath(key, suffix);
+  return (await isUsed(path)) ? path : undefined;
+}
+
 /**
  * The path of the cache entry for `key` (any string that names the content), built first if it is not there. `build`
  * makes a file or a directory at the path it is given; `suffix` ends the entry's name.

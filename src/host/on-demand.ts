@@ -1,6 +1,7 @@
 // What only some commands need and takes long to load: translating and building pull in the decoder, the semantics and
 // the lifter. They are loaded when they are called, so that whoever imports this module for its shells does not wait.
 
+import type { Variant } from "../abi/index.ts";
 import type { InterpreterBuild } from "./build-interpreter.ts";
 import type { RuntimePlace } from "./build-runtime.ts";
 import type { TranslateOptions, Translation } from "./translate.ts";
@@ -13,6 +14,11 @@ export async function buildInterpreter(target: "aarch64" | "x86_64"): Promise<In
 /** See build-runtime.ts. */
 export async function buildRuntime(place: RuntimePlace): Promise<string> {
   return (await import("./build-runtime.ts")).buildRuntime(place);
+}
+
+/** See translate.ts. */
+export async function findTranslation(path: string, variant?: Variant): Promise<Translation | undefined> {
+  return (await import("./translate.ts")).findTranslation(path, variant);
 }
 
 /** See translate.ts. */

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { ABI_VERSION, keyName, TRANSLATION_SUFFIX, translationName, type Variant } from "../abi/index.ts";
 import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
 import { discover, finishTranslation, type LiftedFile, liftFile, linkerScript, writeShards } from "../lift/index.ts";
-import { cached, sha256 } from "./cache.ts";
+import { cached, findCached, sha256 } from "./cache.ts";
 import { compileModule, inParallel, llvmVersion, type ModuleOptions } from "./llvm-tools.ts";
 import { runChecked } from "./process.ts";
 
@@ -99,12 +99,27 @@ export interface TranslateOptions {
   onProgress?(done: number): void;
 }
 
+async function cacheKey(digest: string, variant: Variant): Promise<string> {
+  return ["translation", variant, digest, await llvmVersion(), translatorVersion()].join("\n");
+}
+
+/** The translation of the file at `path`, if the cache has it. */
+export async function findTranslation(path: string, variant: Variant = "plain"): Promise<Translation | undefined> {
+  const file = await findCached(await cacheKey(sha256(await readFile(path)), variant), TRANSLATION_SUFFIX);
+  return file === undefined ? undefined : describeTranslation(file, path);
+}
+
+async function describeTranslation(file: string, path: string): Promise<Translation> {
+  const report = JSON.parse(await readFile(`${file}.json`, "utf8")) as TranslationReport;
+  return { path: file, report: { ...report, file: path } };
+}
+
 /** Translates the file at `path` for arm64, unless the cache has the translation. */
 export async function translateFile(path: string, options: TranslateOptions = {}): Promise<Translation> {
   const { variant = "plain", onProgress = () => {} } = options;
   const bytes = await readFile(path);
   const digest = sha256(bytes);
-  const key = ["translation", variant, digest, await llvmVersion(), translatorVersion()].join("\n");
+  const key = await cacheKey(digest, variant);
   const file = await cached(key, TRANSLATION_SUFFIX, async (output) => {
     const { report, translation } = await translate(bytes, path, digest, variant, onProgress);
     await writeFile(`${output}.json`, JSON.stringify(report, null, 2));
@@ -114,8 +129,7 @@ export async function translateFile(path: string, options: TranslateOptions = {}
     await copyFile(`${output}.json`, `${final}.json`);
     await rm(`${output}.json`);
   });
-  const report = JSON.parse(await readFile(`${file}.json`, "utf8")) as TranslationReport;
-  return { path: file, report: { ...report, file: path } };
+  return describeTranslation(file, path);
 }
 
 async function translate(

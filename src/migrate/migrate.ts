@@ -18,7 +18,7 @@ import {
   withCriuLog,
 } from "./rollback.ts";
 import { applyDifference, copyDirectory, difference, type Snapshot, snapshot } from "./transfer.ts";
-import { stageTranslations, type Translate } from "./translations.ts";
+import { type StagedTranslation, stageTranslations, type Translate } from "./translations.ts";
 
 export interface MigrateOptions {
   readonly translate: Translate;
@@ -48,7 +48,10 @@ export interface MigrationReport {
   readonly downtimeMs: number;
   readonly totalMs: number;
   readonly checkpointBytes: number;
+  /** The container's files that have a translation at the target. */
   readonly translations: readonly string[];
+  /** Those whose code is interpreted there until one is brought (`stageLater`). */
+  readonly untranslated: readonly StagedTranslation[];
   readonly leftovers: readonly string[];
 }
 
@@ -231,17 +234,16 @@ async function stage(
   target: MigrationNode,
   container: Container,
   options: MigrateOptions,
-): Promise<{ twinId: string; twin: Container; copied: Snapshot; translations: string[] }> {
+): Promise<{ twinId: string; twin: Container; copied: Snapshot; translations: StagedTranslation[] }> {
   await migration.run("image", () => stageImage(source, target, container));
   const twinId = await migration.run("create", () => createTwin(target, container));
   migration.attempt = { ...migration.attempt, twinId };
   const twin = await inspectContainer(target, twinId);
-  let translations: string[] = [];
+  let translations: StagedTranslation[] = [];
   if (container.home !== target.architecture) {
-    const staged = await migration.run("translate", () =>
+    translations = await migration.run("translate", () =>
       stageTranslations(source, target, container, options.translate, (path) => options.onNote?.(path)),
     );
-    translations = staged.map((entry) => entry.file);
   }
   const copied = await migration.run("files", async () => {
     const now = await snapshot(source, container.upperDirectory, NOT_COPIED);
@@ -351,7 +353,8 @@ export async function migrate(
       downtimeMs,
       totalMs: performance.now() - begin,
       checkpointBytes,
-      translations: staged.translations,
+      translations: staged.translations.filter((entry) => entry.isStaged).map((entry) => entry.file),
+      untranslated: staged.translations.filter((entry) => !entry.isStaged),
       leftovers,
     };
   } catch (error) {

@@ -1,5 +1,6 @@
 // Translations that a container needs on a foreign node: one for each x86-64 ELF file that its processes have mapped as
-// code, in the variant that the process needs. Code of other files (programs started later) goes through the node's interpreter until it has one.
+// code, in the variant that the process needs. Code of other files (programs started later) goes through the node's
+// interpreter until it has one; a translation that comes to the node while its program runs is taken up there.
 
 import { join } from "node:path";
 import { VARIANTS, type Variant } from "../abi/index.ts";
@@ -7,8 +8,14 @@ import { cacheDirectory, exists, listAt, sha256OfFile } from "../host/index.ts";
 import type { Container } from "./container.ts";
 import type { MigrationNode } from "./node.ts";
 
-/** Makes the translation of an ELF file on this machine: where it lies here, and the name that nodes look for. */
-export type Translate = (path: string, variant: Variant) => Promise<{ readonly path: string; readonly name: string }>;
+/**
+ * Makes the translation of an ELF file on this machine: where it lies here, and the name that nodes look for. Undefined
+ * when there is none yet: the container then moves without it.
+ */
+export type Translate = (
+  path: string,
+  variant: Variant,
+) => Promise<{ readonly path: string; readonly name: string } | undefined>;
 
 const MAPS =
   'for pid; do echo process; grep -E "^(Threads|SigCgt):" "/proc/$pid/status" 2>/dev/null; cat "/proc/$pid/maps" 2>/dev/null; done; :';
@@ -78,9 +85,27 @@ async function digestThere(node: MigrationNode, path: string): Promise<string> {
 }
 
 export interface StagedTranslation {
+  /** The container's file. */
   readonly file: string;
-  readonly translation: string;
-  readonly isCopied: boolean;
+  /** The same here. */
+  readonly executable: string;
+  readonly variant: Variant;
+  /** Whether the target has its translation. */
+  readonly isStaged: boolean;
+}
+
+async function stageOne(
+  target: MigrationNode,
+  executable: string,
+  variant: Variant,
+  translate: Translate,
+): Promise<boolean> {
+  const translation = await translate(executable, variant);
+  if (translation === undefined) return false;
+  const destination = `${target.nodeDirectory}/translations/${translation.name}`;
+  if ((await digestThere(target, destination)) !== (await sha256OfFile(translation.path)))
+    await target.shell.putFile(translation.path, destination);
+  return true;
 }
 
 /** Makes and copies every translation that the container's mapped code needs on `target`. */
@@ -98,14 +123,24 @@ export async function stageTranslations(
     const head = (await source.shell.run("sh", ["-c", IS_ELF, "sh", there])).stdout;
     if (!isHomeElf(head)) continue;
     onFile(path);
-    const local = await fetchFile(source, there);
+    const executable = await fetchFile(source, there);
     for (const variant of variants) {
-      const translation = await translate(local, variant);
-      const destination = `${target.nodeDirectory}/translations/${translation.name}`;
-      const isCopied = (await digestThere(target, destination)) !== (await sha256OfFile(translation.path));
-      if (isCopied) await target.shell.putFile(translation.path, destination);
-      staged.push({ file: path, translation: destination, isCopied });
+      const isStaged = await stageOne(target, executable, variant, translate);
+      staged.push({ file: path, executable, variant, isStaged });
     }
   }
   return staged;
+}
+
+/** Makes and copies translations that a migration did without. The programs that run there take them up. */
+export async function stageLater(
+  target: MigrationNode,
+  missing: readonly StagedTranslation[],
+  translate: Translate,
+  onFile: (path: string) => void,
+): Promise<void> {
+  for (const { file, executable, variant } of missing) {
+    onFile(file);
+    await stageOne(target, executable, variant, translate);
+  }
 }
