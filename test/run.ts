@@ -10,7 +10,8 @@
 //   e2e      whole migrations in the lab
 //   harm     many round trips, and migrations that are disturbed; long
 //   servers  Debian's servers moved under load; long
-//   all      every tier but harm and servers
+//   corpus   many of Debian's programs, translated, against native runs; hours without a cache
+//   all      every tier but harm, servers and corpus
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +19,7 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 
 const ALL = ["check", "fast", "cpu", "runtime", "lab", "e2e"];
-const TIERS = [...ALL, "harm", "servers"];
+const TIERS = [...ALL, "harm", "servers", "corpus"];
 const WHOLE_FILE_MINUTES = {
   check: 10,
   fast: 5,
@@ -28,6 +29,7 @@ const WHOLE_FILE_MINUTES = {
   e2e: 40,
   harm: 180,
   servers: 600,
+  corpus: 720,
 } as Record<string, number>;
 
 function tierOf(file: string): string {
@@ -51,7 +53,7 @@ function wanted(args: readonly string[]): { tiers: readonly string[]; parts: rea
 /** Runs the files of one tier; resolves to the numbers of tests passed and failed. */
 async function runTier(tier: string, files: string[]): Promise<{ passed: number; failed: number }> {
   process.stdout.write(`# tier ${tier}: ${files.length} files\n`);
-  const serial = ["lab", "e2e", "harm", "servers"].includes(tier);
+  const serial = ["lab", "e2e", "harm", "servers", "corpus"].includes(tier);
   const stream = run({ files, concurrency: serial ? 1 : 2, timeout: WHOLE_FILE_MINUTES[tier]! * 60_000 });
   let [passed, failed] = [0, 0];
   stream.on("test:pass", (event) => {
