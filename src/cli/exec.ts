@@ -90,13 +90,11 @@ async function start(args: string[]): Promise<number> {
   const progress = new Progress(!values.verbose && !process.stderr.isTTY);
   const files = filesOf(root, found.program, await seenFiles(found.file), process.env["LD_LIBRARY_PATH"]);
   const wanted = values.interpret ? [] : withoutFiles(files, values.without);
-  const translations = await translateFiles(
-    root,
-    wanted,
-    (path) => values.verbose && progress.step(`translate ${path}`),
-    (path, why) => progress.note(`${path} is interpreted: ${why}`),
-    await seenVariants(found.file),
-  );
+  const translations = await translateFiles(root, wanted, {
+    variants: await seenVariants(found.file),
+    onFile: (path) => values.verbose && progress.step(`translate ${path}`),
+    onRefused: (path, why) => progress.note(`${path} is interpreted: ${why}`),
+  });
   progress.done();
   if (values["translate-only"]) return 0;
 

@@ -43,30 +43,36 @@ export async function qemuNodeDirectory(translations: readonly OfferedTranslatio
   });
 }
 
+export interface TranslateFilesOptions {
+  readonly variants?: readonly Variant[] | undefined;
+  onFile?(path: string): void;
+  onRefused?(path: string, why: string): void;
+}
+
 /**
- * Translates files of a root directory, each once in every variant. Files that cannot be translated are left to the interpreter; `onRefused`
- * hears why.
+ * Translates files of a root directory, each once in every variant. Files that cannot be translated are left to the
+ * interpreter; `onRefused` hears why.
  */
 export async function translateFiles(
   root: string,
   paths: readonly string[],
-  onFile: (path: string) => void = () => {},
-  onRefused: (path: string, why: string) => void = () => {},
-  variants: readonly Variant[] = ["plain"],
+  options: TranslateFilesOptions = {},
 ): Promise<OfferedTranslation[]> {
   const offered = new Map<string, string>();
+  const seen = new Set<string>();
   for (const path of paths) {
     const file = resolveInside(root, path);
-    if (file === undefined) continue;
-    onFile(path);
+    if (file === undefined || seen.has(file)) continue;
+    seen.add(file);
+    options.onFile?.(path);
     try {
-      for (const variant of variants) {
+      for (const variant of options.variants ?? ["plain"]) {
         const { path: translation, report } = await translateFile(file, { variant });
         offered.set(report.name, translation);
       }
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      onRefused(path, error.message);
+      options.onRefused?.(path, error.message);
     }
   }
   return [...offered].map(([name, path]) => ({ name, path }));

@@ -48,6 +48,7 @@ export const TOOLS: readonly CorpusProgram[] = [
     package: "zsh",
     script: shells(
       "zsh -f",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell replaces it
       "a=(c b a); echo ${(o)a} ${a[1]}; print -l {1..3}; echo ${(U)a[2]}; zmodload zsh/mathfunc; echo $(( sin(1.0) ))",
     ),
   },

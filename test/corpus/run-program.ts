@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { NODE_MOUNT } from "../../src/abi/index.ts";
+import { NODE_MOUNT, VARIANTS, type Variant } from "../../src/abi/index.ts";
 import {
   type FoundProgram,
   linkedFiles,
@@ -52,6 +52,8 @@ export interface TranslatedOutcome extends Outcome {
   /** Paths in the root of what was mapped as code, and those of them that were not offered a translation. */
   readonly modules: readonly string[];
   readonly unknown: readonly string[];
+  /** Variants of code that its processes asked for, the plain one included. */
+  readonly variants: readonly Variant[];
   readonly milliseconds: number;
 }
 
@@ -119,6 +121,7 @@ export async function runNatively(program: CorpusProgram): Promise<Outcome> {
 export interface TranslatedOptions {
   /** Files in the root to translate besides the programs that the row names. */
   readonly modules: readonly string[];
+  readonly variants?: readonly Variant[];
   readonly interpret?: boolean;
   /** Leaves out files whose path contains one of these. */
   readonly without?: readonly string[];
@@ -140,7 +143,7 @@ export async function runTranslated(program: CorpusProgram, options: TranslatedO
   const found: FoundProgram = locateProgram(root, ["/bin/sh"], "/");
   const known = [...linkedFiles(root, found.program), ...namedFiles(root, program), ...options.modules];
   const wanted = options.interpret ? [] : withoutFiles([...new Set(known)], options.without ?? []);
-  const node = await qemuNodeDirectory(await translateFiles(root, wanted));
+  const node = await qemuNodeDirectory(await translateFiles(root, wanted, { variants: options.variants }));
   const scratch = mkdtempSync(join(tmpdir(), "hcontainer-corpus-log-"));
   try {
     const log = join(scratch, "log");
@@ -150,10 +153,12 @@ export async function runTranslated(program: CorpusProgram, options: TranslatedO
     const outcome = await runIn(program, (layer, words) =>
       qemuCommand({ ...found, args: words }, node, log, { root, layer, cwd: "/work", isIsolated: true }),
     );
-    const modules = [...new Set(readFileSync(log, "utf8").split("\n").filter(Boolean))];
+    const lines = new Set(readFileSync(log, "utf8").split("\n"));
+    const modules = [...lines].filter((line) => line.startsWith("/"));
+    const variants = VARIANTS.filter((variant) => variant === "plain" || lines.has(`variant ${variant}`));
     const offered = new Set(known.map((path) => resolveInside(root, path)));
     const unknown = modules.filter((path) => !offered.has(resolveInside(root, path)));
-    return { ...outcome, modules, unknown, milliseconds: Date.now() - start };
+    return { ...outcome, modules, unknown, variants, milliseconds: Date.now() - start };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

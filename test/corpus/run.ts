@@ -49,9 +49,9 @@ async function runRow(row: CorpusProgram): Promise<boolean> {
   }
   const options = { interpret: values.interpret, without: values.without };
   let outcome = await runTranslated(row, { modules: [], ...options });
-  const { modules, unknown } = outcome;
-  if (!values.interpret && !values.known && unknown.length > 0)
-    outcome = await runTranslated(row, { modules, ...options });
+  const { modules, unknown, variants } = outcome;
+  if (!values.interpret && !values.known && (unknown.length > 0 || variants.length > 1))
+    outcome = await runTranslated(row, { modules, variants, ...options });
   const found = differences(native, outcome);
   const verdict = found.length === 0 ? "same" : "DIFFERS";
   process.stdout.write(`${verdict.padEnd(8)}${row.name.padEnd(34)}${(outcome.milliseconds / 1000).toFixed(1)} s\n`);
