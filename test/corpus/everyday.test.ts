@@ -1,4 +1,4 @@
-// tier: runtime
+// tier: corpus
 // The everyday rows of the corpus: dynamically linked programs of Debian, translated with their libraries, against native
 // runs of the same root directory. Needs root, qemu-user-static, LLVM 19, mmdebstrap and Debian's mirror.
 
