@@ -70,3 +70,14 @@ void log_variant(uint32_t variant) {
     char *at = text_append(line, end, variant == VARIANT_ORDERED ? "variant ordered" : "variant precise");
     log_line(line, (uint64_t)(at - line));
 }
+
+/** Notes a pc that a module's translation should have an entry for: its code key and the address in its file. */
+void log_missed(const struct module *module, uint64_t pc) {
+    char line[96], *end = line + sizeof line - 1;
+    if (!PROC_PRIVATE->module_log[0]) return;
+    char *at = text_append(line, end, "missed ");
+    at = append_key(at, end, module->key);
+    at = text_append(at, end, " ");
+    at = text_append_number(at, end, pc - module->guest_bias, 16);
+    log_line(line, (uint64_t)(at - line));
+}

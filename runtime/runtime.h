@@ -81,6 +81,7 @@ static inline uint64_t base_address(void) {
     return base;
 }
 #define PROC ((struct proc_state *)(base_address() + PROC_AREA_OFFSET))
+#define PROC_MISSED ((struct missed_entry *)(base_address() + PROC_AREA_OFFSET + PROC_MISSED_OFFSET))
 #define PROC_PRIVATE ((struct proc_private *)(base_address() + PROC_AREA_OFFSET + PROC_PRIVATE_OFFSET))
 
 static inline struct cpu_state *thread_area(uint32_t slot) {
@@ -96,6 +97,8 @@ _Static_assert(sizeof(struct thread_state) <= 0x200, "private part of a thread")
 _Static_assert(0x200 + sizeof(struct thread_private) <= THREAD_HOME_BLOB_OFFSET - THREAD_PRIVATE_OFFSET, "thread area");
 _Static_assert(sizeof(struct proc_state) <= PROC_PRIVATE_OFFSET, "process area");
 _Static_assert(sizeof(struct proc_private) <= PROC_HOME_BLOB_OFFSET - PROC_PRIVATE_OFFSET, "process area");
+_Static_assert(PROC_HOME_BLOB_OFFSET + PROC_HOME_BLOB_BYTES <= PROC_MISSED_OFFSET, "process area");
+_Static_assert(PROC_MISSED_OFFSET + MISSED_ENTRIES * sizeof(struct missed_entry) <= PROC_AREA_BYTES, "process area");
 
 static inline struct cpu_state *current_cpu(void) {
     struct cpu_state *cpu;
@@ -193,6 +196,7 @@ void key_start(struct key_state *key);
 void key_segment(struct key_state *key, uint64_t vaddr, uint64_t bytes);
 void key_bytes(struct key_state *key, const uint8_t *bytes, uint64_t count);
 void key_finish(struct key_state *key);
+char *append_key(char *at, char *end, const uint32_t key[4]);
 uint64_t translation_lookup(uint64_t pc);
 void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset);
 void modules_touched(uint64_t start, uint64_t end, int removed);
@@ -240,6 +244,7 @@ void take_qemu_variables(char **envp);
 char *put_qemu_variable(unsigned number, char *to, char *end);
 void log_module(int fd);
 void log_variant(uint32_t variant);
+void log_missed(const struct module *module, uint64_t pc);
 
 /* syscalls-process.c */
 void clear_handlers(struct cpu_state *cpu);

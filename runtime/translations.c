@@ -13,15 +13,21 @@ static void lock(uint32_t *word) {
 }
 static void unlock(uint32_t *word) { __atomic_store_n(word, 0, __ATOMIC_RELEASE); }
 
-static char *translation_path(char *path, char *end, const uint32_t key[4], uint32_t variant) {
-    const char *directory = under_qemu() ? PROC_PRIVATE->translations : "";
-    char *at = text_append(path, end, *directory ? directory : NODE_MOUNT "/translations");
-    at = text_append(at, end, "/");
+/** A code key as 32 hexadecimal digits. */
+char *append_key(char *at, char *end, const uint32_t key[4]) {
     for (unsigned i = 0; i < 4; i++)
         for (int shift = 28; shift >= 0; shift -= 4) {
             char digit[2] = { "0123456789abcdef"[key[i] >> shift & 15], 0 };
             at = text_append(at, end, digit);
         }
+    return at;
+}
+
+static char *translation_path(char *path, char *end, const uint32_t key[4], uint32_t variant) {
+    const char *directory = under_qemu() ? PROC_PRIVATE->translations : "";
+    char *at = text_append(path, end, *directory ? directory : NODE_MOUNT "/translations");
+    at = text_append(at, end, "/");
+    at = append_key(at, end, key);
     return text_append(at, end, variant == VARIANT_ORDERED ? ".ordered.hct" : variant == VARIANT_PRECISE ? ".precise.hct" : ".hct");
 }
 
@@ -202,6 +208,19 @@ static void list_missing(void) {
     unlock(&PROC_PRIVATE->module_lock);
 }
 
+/** Counts a pc that a translation has no entry for. Unlocked, and slots are claimed by what is asked for most. */
+static void note_missed(const struct module *module, uint64_t pc) {
+    struct missed_entry *slot = &PROC_MISSED[pc * 0x9e3779b97f4a7c15ull >> 32 & (MISSED_ENTRIES - 1)];
+    if (slot->pc == pc) {
+        if (++slot->count == MISSED_ENOUGH) log_missed(module, pc);
+    } else if (slot->count == 0) {
+        slot->pc = pc;
+        slot->count = 1;
+    } else {
+        slot->count--;
+    }
+}
+
 /** Host address of the translation of guest address `pc`, or 0. */
 uint64_t translation_lookup(uint64_t pc) {
     struct module *module = module_at(pc);
@@ -217,7 +236,10 @@ uint64_t translation_lookup(uint64_t pc) {
         if (module->status == MODULE_LISTED) load_translation(module);
         unlock(&PROC_PRIVATE->module_lock);
     }
-    return __atomic_load_n(&module->status, __ATOMIC_ACQUIRE) == MODULE_LOADED ? find_entry(module, pc) : 0;
+    if (__atomic_load_n(&module->status, __ATOMIC_ACQUIRE) != MODULE_LOADED) return 0;
+    uint64_t host = find_entry(module, pc);
+    if (!host) note_missed(module, pc);
+    return host;
 }
 
 static int64_t read_fully(int fd, void *to, uint64_t bytes, uint64_t offset) {

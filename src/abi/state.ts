@@ -201,6 +201,20 @@ export const PROC_PRIVATE_OFFSET = 0x10000;
 /** The home blob of a process: what its home form needs back and the kernel abroad cannot keep. */
 export const PROC_HOME_BLOB_OFFSET = 0x20000;
 export const PROC_HOME_BLOB_BYTES = 0x10000;
+/**
+ * A guest pc that the dispatcher has asked for in vain in a module that has a translation. The node reads the table, so
+ * that the next translation has entries there; nothing relies on it: slots are fought for, and counts race.
+ */
+export const MissedEntry: Struct = defineStruct("missed_entry", [
+  ["pc", "u64", "guest address; 0 = free"],
+  ["count", "u64", "how often it was asked for, less what others claimed the slot for"],
+]);
+/** Directory beside the node's where it keeps what it has read of these tables: a file for each code key. */
+export const MISSED_DIRECTORY = "entries";
+export const PROC_MISSED_OFFSET = 0x30000;
+export const MISSED_ENTRIES = 256;
+/** A pc that was asked for so often is worth an entry. */
+export const MISSED_ENOUGH = 16;
 /** Size of the whole process area. */
 export const PROC_AREA_BYTES = 0x40000;
 
@@ -231,4 +245,12 @@ export const EXIT = {
 /** The host signal by which a node asks a process to quiesce (sent from outside its pid namespace). */
 export const QUIESCE_SIGNAL = 64;
 
-export const STRUCTS: readonly Struct[] = [CpuState, LookupEntry, ThreadState, GuestSigaction, Module, ProcState];
+export const STRUCTS: readonly Struct[] = [
+  CpuState,
+  LookupEntry,
+  ThreadState,
+  GuestSigaction,
+  Module,
+  ProcState,
+  MissedEntry,
+];

@@ -1,26 +1,27 @@
 // `hcontainer translate`: translates an ELF file for a foreign node and reports what the translation covers.
 
-import { copyFile, stat } from "node:fs/promises";
+import { copyFile, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { VARIANTS } from "../abi/index.ts";
 import { InputError } from "../base/index.ts";
-import { type TranslationReport, translateFile } from "../host/index.ts";
+import { parseEntries, type TranslationReport, translateFile } from "../host/index.ts";
 import { parseVerb, UsageError } from "./arguments.ts";
 import { exitCode } from "./exit-codes.ts";
 import { formatMs, Progress, printJson, table } from "./output.ts";
 
 export const help = `Translates an x86-64 ELF file into code for a foreign node, and reports how much of it is covered.
 
-usage: hcontainer translate FILE [--target aarch64] [--variant VARIANT] [-o OUT] [--json]
+usage: hcontainer translate FILE [--target aarch64] [--variant VARIANT] [--entries LIST] [-o OUT] [--json]
 
   --target aarch64   the foreign node's instruction set (the only one today)
   --variant VARIANT  plain (default), for processes of one thread that share no memory; precise, for those that handle
                      faults too; or ordered, for threads and shared memory
+  --entries LIST     a file of addresses in hexadecimal, one a line, at which to look for code as well
   -o, --output OUT   also write the translation to OUT; if OUT is a directory, under the name that nodes look for
   --json             print the report as JSON
 
 Translations are cached by the content of the file. Instructions that are not translated are interpreted when they are
-reached; so is code that was not found.
+reached; so is code that was not found. What runs of the file have asked for in vain is remembered and found the next time.
 
 examples:
   hcontainer translate /usr/bin/busybox
@@ -41,7 +42,7 @@ function printReport(report: TranslationReport, isFresh: boolean): void {
     ["instructions", `${report.instructions}`],
     ["left to the interpreter", interpreted],
     ["functions", `${report.functions}`],
-    ["entries", `${report.entries}`],
+    ["entries", `${report.entries}, of which runs or you asked for ${report.hintedEntries}`],
     ["jump tables", `${report.jumpTables}, and ${report.unresolvedJumps} jumps with targets known at run time only`],
     ["size", `${report.outputBytes} bytes (${(report.outputBytes / report.codeBytes).toFixed(2)} × the code)`],
     [
@@ -59,6 +60,10 @@ function printReport(report: TranslationReport, isFresh: boolean): void {
   process.stdout.write(`${table([["mnemonic", "count", "reason"], ...lines])}\n`);
 }
 
+function noSuchFile(path: string): never {
+  throw new InputError("no-such-file", "there is no such file", path);
+}
+
 /** Runs the verb. */
 export async function run(args: string[]): Promise<number> {
   const { values, operands } = parseVerb(
@@ -66,6 +71,7 @@ export async function run(args: string[]): Promise<number> {
     {
       target: { type: "string", default: "aarch64" },
       variant: { type: "string", default: "plain" },
+      entries: { type: "string" },
       output: { type: "string", short: "o" },
       json: { type: "boolean", default: false },
     },
@@ -76,12 +82,15 @@ export async function run(args: string[]): Promise<number> {
   if (!variant) throw new UsageError(`--variant wants one of ${VARIANTS.join(", ")}, not '${values.variant}'`);
   const file = operands[0]!;
   const found = await stat(file).catch(() => null);
-  if (!found?.isFile()) throw new InputError("no-such-file", "there is no such file", file);
+  if (!found?.isFile()) noSuchFile(file);
+  const list = values.entries;
+  const entries = list === undefined ? [] : parseEntries(await readFile(list, "latin1").catch(() => noSuchFile(list)));
   const progress = new Progress(values.json);
   progress.step(`translate ${file}`);
   let isFresh = false;
   const { path, report } = await translateFile(file, {
     variant,
+    entries,
     onProgress: () => {
       isFresh = true;
     },

@@ -4,7 +4,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { VARIANTS, type Variant } from "../abi/index.ts";
-import { cacheDirectory, sha256OfFile } from "../host/index.ts";
+import { cacheDirectory, parseEntries, rememberEntries, sha256OfFile } from "../host/index.ts";
 
 const FILES_LIMIT = 2000;
 
@@ -29,10 +29,24 @@ export async function seenVariants(program: string): Promise<Variant[]> {
   return VARIANTS.filter((variant) => variant === "plain" || seen.includes(`variant ${variant}`));
 }
 
+const MISSED = "missed ";
+
+/** Keeps the entries that translations lacked, for the next ones: lines of a code key and an address. */
+async function rememberMissed(logged: readonly string[]): Promise<void> {
+  const byKey = new Map<string, string>();
+  for (const line of logged) {
+    const [, key, address] = /^missed ([0-9a-f]{32}) ([0-9a-f]+)$/.exec(line) ?? [];
+    if (key !== undefined) byKey.set(key, `${byKey.get(key) ?? ""}${address}\n`);
+  }
+  for (const [key, text] of byKey) await rememberEntries(key, parseEntries(text));
+}
+
 /** Adds what a run has logged. */
 export async function rememberFiles(program: string, log: string): Promise<void> {
   const before = await seenLines(program);
-  const paths = lines(await readFile(log, "utf8").catch(() => ""));
+  const logged = lines(await readFile(log, "utf8").catch(() => ""));
+  await rememberMissed(logged);
+  const paths = logged.filter((line) => !line.startsWith(MISSED));
   const all = [...new Set([...before, ...paths])].slice(0, FILES_LIMIT);
   if (all.length === before.length) return;
   const list = await listOf(program);

@@ -22,6 +22,7 @@ export {
   type RequestOptions,
   textAt,
 } from "./docker.ts";
+export { parseEntries, readEntries, rememberEntries } from "./entry-hints.ts";
 export { DirectoryImages, writeChanged } from "./image-directory.ts";
 export {
   type CompileTarget,

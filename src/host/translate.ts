@@ -8,8 +8,17 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { ABI_VERSION, keyName, TRANSLATION_SUFFIX, translationName, type Variant } from "../abi/index.ts";
 import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
-import { discover, finishTranslation, type LiftedFile, liftFile, linkerScript, writeShards } from "../lift/index.ts";
+import {
+  discover,
+  finishTranslation,
+  type LiftedFile,
+  liftFile,
+  linkerScript,
+  MARK,
+  writeShards,
+} from "../lift/index.ts";
 import { cached, findCached, sha256 } from "./cache.ts";
+import { readEntries } from "./entry-hints.ts";
 import { compileModule, inParallel, llvmVersion, type ModuleOptions } from "./llvm-tools.ts";
 import { runChecked } from "./process.ts";
 
@@ -60,6 +69,8 @@ export interface TranslationReport {
   readonly unsupported: readonly { readonly mnemonic: string; readonly count: number; readonly reason: string }[];
   readonly functions: number;
   readonly entries: number;
+  /** Entries that runs asked for or the user named, as far as code is there. */
+  readonly hintedEntries: number;
   readonly jumpTables: number;
   readonly unresolvedJumps: number;
   readonly outputBytes: number;
@@ -96,16 +107,26 @@ function translatorVersion(): string {
 
 export interface TranslateOptions {
   readonly variant?: Variant;
+  /** Addresses that are entries, beside what discovery finds and what is remembered (entry-hints.ts). */
+  readonly entries?: readonly number[];
   onProgress?(done: number): void;
 }
 
-async function cacheKey(digest: string, variant: Variant): Promise<string> {
-  return ["translation", variant, digest, await llvmVersion(), translatorVersion()].join("\n");
+async function cacheKey(digest: string, variant: Variant, hints: readonly number[]): Promise<string> {
+  return ["translation", variant, digest, hints.join(), await llvmVersion(), translatorVersion()].join("\n");
 }
 
-/** The translation of the file at `path`, if the cache has it. */
+/** The entries that are remembered for a file, and more. */
+async function entryHints(bytes: Uint8Array, path: string, more: readonly number[] = []): Promise<number[]> {
+  const remembered = await readEntries(keyName(fileCodeKey(readElf(bytes, path))));
+  return [...new Set([...remembered, ...more])].sort((a, b) => a - b);
+}
+
+/** The translation of the file at `path`, if the cache has it with all entries that are remembered now. */
 export async function findTranslation(path: string, variant: Variant = "plain"): Promise<Translation | undefined> {
-  const file = await findCached(await cacheKey(sha256(await readFile(path)), variant), TRANSLATION_SUFFIX);
+  const bytes = await readFile(path);
+  const key = await cacheKey(sha256(bytes), variant, await entryHints(bytes, path));
+  const file = await findCached(key, TRANSLATION_SUFFIX);
   return file === undefined ? undefined : describeTranslation(file, path);
 }
 
@@ -119,9 +140,10 @@ export async function translateFile(path: string, options: TranslateOptions = {}
   const { variant = "plain", onProgress = () => {} } = options;
   const bytes = await readFile(path);
   const digest = sha256(bytes);
-  const key = await cacheKey(digest, variant);
+  const hints = await entryHints(bytes, path, options.entries);
+  const key = await cacheKey(digest, variant, hints);
   const file = await cached(key, TRANSLATION_SUFFIX, async (output) => {
-    const { report, translation } = await translate(bytes, path, digest, variant, onProgress);
+    const { report, translation } = await translate(bytes, path, digest, variant, hints, onProgress);
     await writeFile(`${output}.json`, JSON.stringify(report, null, 2));
     await writeFile(output, translation);
     // The report lies beside its translation, under the name that the cache gives it.
@@ -137,12 +159,13 @@ async function translate(
   path: string,
   digest: string,
   variant: Variant,
+  hints: readonly number[],
   onProgress: (done: number) => void,
 ): Promise<{ report: TranslationReport; translation: Uint8Array }> {
   const clock = makeClock();
   const cpuClock = makeCpuClock();
   const elf = readElf(bytes, path);
-  const { map, isConstant } = discover(elf);
+  const { map, isConstant } = discover(elf, hints);
   const discoverMs = clock();
   const lifted = liftFile(map, variant, isConstant);
   const analyseMs = clock();
@@ -171,6 +194,7 @@ async function translate(
     interpretedInstructions: lifted.interpretedInstructions,
     unsupported: summarise(lifted),
     entries: entries.length,
+    hintedEntries: hints.filter((pc) => (map.marksAt(pc) & MARK.entry) !== 0).length,
     outputBytes: translation.length,
     milliseconds: { discover: discoverMs, analyse: analyseMs, compile: compileMs, link: clock() },
     cpuMilliseconds: cpuClock(),

@@ -86,6 +86,11 @@ class Explorer {
     this.#queue.push(pc);
   }
 
+  /** Adds an address that a run has asked for: an entry, if it can be code. */
+  hint(pc: number): void {
+    if (this.map.segmentOf(pc) && this.isPlausible(pc)) this.root(pc, MARK.entry | MARK.addressTaken);
+  }
+
   /** Adds an address that may be code. */
   doubtful(pc: number): void {
     if (this.#seenDoubtful.has(pc) || !this.map.segmentOf(pc)) return;
@@ -395,8 +400,11 @@ function paddingLength(segment: CodeSegment, offset: number): number {
   return length > 0 && segment.scanner.mnemonic === NOP ? length : 0;
 }
 
-/** Finds the code of `elf`. */
-export function discover(elf: ElfFile): Discovery {
+/**
+ * Finds the code of `elf`. `hints` are addresses that runs have asked for: they become entries if the bytes there decode
+ * like code.
+ */
+export function discover(elf: ElfFile, hints: readonly number[] = []): Discovery {
   if (executableSegments(elf).length === 0) throw new InputError("elf-no-code", "the file has no code", elf.place);
   const dynamic = readDynamic(elf);
   const frames = readFrames(elf);
@@ -406,6 +414,8 @@ export function discover(elf: ElfFile): Discovery {
   if (!elf.isRelocatable) addDataWords(explorer, elf);
   explorer.run();
   addGaps(explorer);
+  for (const pc of hints) explorer.hint(pc);
+  explorer.run();
   const constant = loadSegments(elf).filter((segment) => (segment.flags & PF.write) === 0);
   const isConstant = (address: bigint): boolean =>
     constant.some((s) => address >= BigInt(s.vaddr) && address < BigInt(s.vaddr + s.fileSize));

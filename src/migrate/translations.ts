@@ -3,8 +3,8 @@
 // interpreter until it has one; a translation that comes to the node while its program runs is taken up there.
 
 import { join } from "node:path";
-import { VARIANTS, type Variant } from "../abi/index.ts";
-import { cacheDirectory, exists, listAt, sha256OfFile } from "../host/index.ts";
+import { MISSED_DIRECTORY, VARIANTS, type Variant } from "../abi/index.ts";
+import { cacheDirectory, exists, listAt, parseEntries, rememberEntries, sha256OfFile } from "../host/index.ts";
 import type { Container } from "./container.ts";
 import type { MigrationNode } from "./node.ts";
 
@@ -84,6 +84,21 @@ async function digestThere(node: MigrationNode, path: string): Promise<string> {
   return result.status === 0 ? result.stdout.slice(0, 64) : "";
 }
 
+/** Prints the lists, each behind its name: few of them and not all of a long one, since containers have a say in them. */
+const PRINT_MISSED =
+  'cd "$(readlink -f "$1")/../$2" 2>/dev/null || exit 0; ' +
+  'for f in $(ls | head -n 2000); do echo "= $f"; head -c 60000 "$f"; echo; done | head -c 8000000';
+
+/** Learns which entries the node's translations lacked, so that those made from now on have them. */
+async function learnMissed(node: MigrationNode): Promise<void> {
+  const words = ["-c", PRINT_MISSED, "sh", node.nodeDirectory, MISSED_DIRECTORY];
+  const { stdout } = await node.shell.run("sh", words);
+  for (const part of stdout.split(/^= /m).slice(1)) {
+    const [key, ...list] = part.split("\n");
+    await rememberEntries(key!, parseEntries(list.join("\n")));
+  }
+}
+
 export interface StagedTranslation {
   /** The container's file. */
   readonly file: string;
@@ -117,6 +132,7 @@ export async function stageTranslations(
   onFile: (path: string) => void,
 ): Promise<StagedTranslation[]> {
   const staged: StagedTranslation[] = [];
+  await learnMissed(target);
   for (const { path, variants } of await mappedCode(source, container)) {
     // Through the first process, which does not end while others come and go.
     const there = `/proc/${container.initPid}/root${path}`;

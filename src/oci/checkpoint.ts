@@ -11,6 +11,7 @@ import {
   drainConnections,
   holdConnections,
   localShell,
+  rememberEntries,
   runChecked,
   writeChanged,
 } from "../host/index.ts";
@@ -20,8 +21,8 @@ import { emptyControlGroups } from "./control-groups.ts";
 import { readKept } from "./kept.ts";
 import { replaceMounts } from "./kernel-mounts.ts";
 import { lockNetwork } from "./network-lock.ts";
-import { quiesceTimeoutMs, wrappedRuntime } from "./node.ts";
-import { processState } from "./processes.ts";
+import { missedDirectory, quiesceTimeoutMs, wrappedRuntime } from "./node.ts";
+import { processState, readMissed } from "./processes.ts";
 import { quiesce, resume } from "./quiesce.ts";
 import { recodeToHome } from "./recoder.ts";
 import { containerState, runWrapped } from "./wrapped.ts";
@@ -32,6 +33,16 @@ const END_TIMEOUT_MS = 20_000;
 function moveInto(from: string, to: string, names: readonly string[]): void {
   mkdirSync(to, { recursive: true, mode: 0o700 });
   for (const name of names) renameSync(join(from, name), join(to, name));
+}
+
+/** Keeps the entries that the processes' translations lacked where whoever translates next asks for them. */
+async function rememberMissed(pids: readonly number[]): Promise<void> {
+  for (const pid of pids) {
+    for (const [key, entries] of readMissed(pid)) {
+      // A hint that is lost (the disk is full, say) is no reason to fail.
+      await rememberEntries(key, entries, missedDirectory()).catch(() => undefined);
+    }
+  }
 }
 
 async function endProcesses(args: RuncArguments, id: string, initPid: number): Promise<void> {
@@ -105,7 +116,7 @@ export async function checkpoint(args: RuncArguments): Promise<number> {
   await setPaused("resume");
   try {
     admit = await holdConnections(here, pid);
-    await quiesce(pid, quiesceTimeoutMs());
+    await rememberMissed(await quiesce(pid, quiesceTimeoutMs()));
     await drainConnections(here, pid);
     unlock = await lockNetwork(pid);
     const status = dumpHome(args, bundle, imagePath);

@@ -3,7 +3,7 @@
 
 import { existsSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { RUNTIME_FILE } from "../abi/index.ts";
+import { MISSED_DIRECTORY, RUNTIME_FILE } from "../abi/index.ts";
 import { HostError } from "../base/index.ts";
 
 const packageRoot = resolve(import.meta.dirname, "../..");
@@ -20,6 +20,11 @@ export function nodeDirectory(): string {
     throw new HostError("runtime-missing", `this node has no runtime for translated programs at ${directory}`);
   // The directory itself, not the link to it, which another version may take over while containers run.
   return realpathSync(directory);
+}
+
+/** Where entries are kept that translations lacked: beside the node's directory, which containers see. */
+export function missedDirectory(): string {
+  return join(nodeDirectory(), "..", MISSED_DIRECTORY);
 }
 
 /** How long threads may take to reach a safepoint. */

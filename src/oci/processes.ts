@@ -2,7 +2,22 @@
 // Runs on the foreign node as root. A process may end at any moment; what has ended is left out, never an error.
 
 import { closeSync, openSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
-import { HC_BASE, offsetOf, PROC_AREA_OFFSET, PROC_MAGIC, ProcState } from "../abi/index.ts";
+import {
+  HC_BASE,
+  keyName,
+  MAX_MODULES,
+  MISSED_ENOUGH,
+  MISSED_ENTRIES,
+  MissedEntry,
+  MODULE_STATUS,
+  Module,
+  offsetOf,
+  PROC_AREA_BYTES,
+  PROC_AREA_OFFSET,
+  PROC_MAGIC,
+  PROC_MISSED_OFFSET,
+  ProcState,
+} from "../abi/index.ts";
 
 const PROC_STATE_ADDRESS = Number(HC_BASE + PROC_AREA_OFFSET);
 
@@ -117,6 +132,40 @@ export function readParkState(pid: number): ParkState | undefined {
       parked: bytes.readUInt32LE(offsetOf(ProcState, "parked")),
     };
   });
+}
+
+/** Entries that the translations of a process's modules lack, by the name of the module's code key. The container may lie. */
+export function readMissed(pid: number): Map<string, number[]> {
+  const missed = new Map<string, number[]>();
+  withMemory(pid, "r", (fd) => {
+    const area = Buffer.alloc(PROC_AREA_BYTES);
+    if (readSync(fd, area, 0, area.length, PROC_STATE_ADDRESS) !== area.length) return;
+    if (area.readBigUInt64LE(offsetOf(ProcState, "magic")) !== PROC_MAGIC) return;
+    for (let i = 0; i < MISSED_ENTRIES; i++) {
+      const at = PROC_MISSED_OFFSET + i * MissedEntry.sizeBytes;
+      const pc = area.readBigUInt64LE(at + offsetOf(MissedEntry, "pc"));
+      if (area.readBigUInt64LE(at + offsetOf(MissedEntry, "count")) < BigInt(MISSED_ENOUGH)) continue;
+      const found = moduleAt(area, pc);
+      if (found === undefined) continue;
+      const list = missed.get(found.key) ?? [];
+      missed.set(found.key, [...list, Number(BigInt.asUintN(64, pc - found.bias))]);
+    }
+  });
+  return missed;
+}
+
+/** Key and load bias of the module that holds `pc`, in a copy of the process area. */
+function moduleAt(area: Buffer, pc: bigint): { key: string; bias: bigint } | undefined {
+  const count = Math.min(area.readUInt32LE(offsetOf(ProcState, "module_count")), MAX_MODULES);
+  for (let i = 0; i < count; i++) {
+    const at = offsetOf(ProcState, "modules", i);
+    const word = (name: string): bigint => area.readBigUInt64LE(at + offsetOf(Module, name));
+    if (area.readUInt32LE(at + offsetOf(Module, "status")) !== MODULE_STATUS.loaded) continue;
+    if (pc < word("guest_start") || pc >= word("guest_end")) continue;
+    const key = [0, 1, 2, 3].map((lane) => area.readUInt32LE(at + offsetOf(Module, "key", lane)));
+    return { key: keyName(key), bias: word("guest_bias") };
+  }
+  return undefined;
 }
 
 /** Lets the threads of a process go on. */
