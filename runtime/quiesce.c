@@ -35,9 +35,11 @@ static void park(struct cpu_state *cpu) {
     __atomic_store_n(&thread->parked, 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&PROC->parked, 1, __ATOMIC_SEQ_CST);
     if (*(volatile uint32_t *)&thread->signal_number) unpark(cpu);
-    while (*quiesce && *parked) {
-        struct timespec wait = { 0, 2000000 };
+    /* Looks ever more seldom: many threads that look often would take the node's time from those that do not stand yet. */
+    for (int64_t pause = 1000000; *quiesce && *parked;) {
+        struct timespec wait = { 0, pause };
         HOST2(nanosleep, &wait, 0);
+        if (pause < 64000000) pause *= 2;
     }
     unpark(cpu);
 }

@@ -307,7 +307,8 @@ int64_t hc_sys_rt_sigreturn(struct cpu_state *cpu, const uint64_t *args) {
         deliver_fault(cpu, SIGSEGV, SI_KERNEL, 0, 0, 0);
         return HC_STATE_SET;
     }
-    if (thread_of(cpu)->signal_number == 0) set_host_mask(cpu, mask & ~UNBLOCKABLE);
+    /* First ours, then the host's: what that lets in at once must not look blocked. */
     thread_of(cpu)->sigmask = mask & ~UNBLOCKABLE;
+    if (thread_of(cpu)->signal_number == 0) set_host_mask(cpu, mask & ~UNBLOCKABLE);
     return HC_STATE_SET;
 }

@@ -8,7 +8,7 @@
 //   runtime  translated programs under qemu-user
 //   lab      needs root; two nodes on this machine
 //   e2e      whole migrations in the lab
-//   harm     many round trips, and migrations that are disturbed; long
+//   harm     many round trips; long
 //   servers  Debian's servers moved under load; long
 //   corpus   many of Debian's programs, translated, against native runs; hours without a cache
 //   all      every tier but harm, servers and corpus

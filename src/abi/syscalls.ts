@@ -610,7 +610,12 @@ export const SYSCALLS: readonly SyscallRow[] = [
   refused(331, "pkey_free", MACHINE),
   same(332, "statx", 291),
   refused(333, "io_pgetevents", RING),
-  refused(334, "rseq", "never registered abroad: a restart address would be one of the program's"),
+  own(
+    334,
+    "rseq",
+    [],
+    "kept for the way home; abroad the area says that there is no CPU number, so programs do without",
+  ),
   refused(335, "uretprobe", MACHINE),
   same(424, "pidfd_send_signal", 424),
   refused(425, "io_uring_setup", RING),

@@ -16,7 +16,7 @@ const VERBS: readonly (readonly [name: string, summary: string])[] = [
   ["demo", "show a container move amd64 → arm64 → amd64 while it works, and check that nothing is lost"],
   ["migrate", "move a running container to another node"],
   ["check", "say whether a container can move, and what would block it"],
-  ["nodes", "list the nodes that containers can move between"],
+  ["nodes", "list, name and prepare the nodes that containers can move between"],
   ["lab", "a second node of another architecture on this machine: up, status, shell, down"],
   ["exec", "start an x86-64 program as translated code"],
   ["translate", "translate an ELF file and report coverage"],

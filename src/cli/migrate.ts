@@ -104,9 +104,10 @@ export async function run(args: string[]): Promise<number> {
   try {
     const source = await nodes.find(container, values.from);
     const target = await nodes.node(to);
-    if (source.architecture !== target.architecture && target.architecture === "arm64") {
-      progress.step(`${target.name} up to date`);
-      await prepareForeign(target.shell);
+    for (const node of [source, target]) {
+      if (node.architecture !== "arm64") continue;
+      progress.step(`${node.name} up to date`);
+      await prepareForeign(node.shell);
       progress.done();
     }
     const report = await migrate(source, target, container, {

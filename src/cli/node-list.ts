@@ -1,41 +1,56 @@
-// The nodes that verbs know by name: today those of the lab on this machine.
+// The nodes that verbs know by name: those of the lab on this machine, if it runs, and those that the user has named.
 
+import { HostError } from "../base/index.ts";
 import { buildRuntime, findTranslation, type NodeShell, translateFile } from "../host/index.ts";
 import { attach, type Lab } from "../lab/index.ts";
 import { closeNode, installNode, type MigrationNode, openNode, type Translate } from "../migrate/index.ts";
 import { UsageError } from "./arguments.ts";
+import { nodeFilePath, readNodeFile, shellOfEntry } from "./node-file.ts";
 
 /** Where our package lies on a foreign node, and the directory that its containers see as the node's mount. */
 export const NODE_DIRECTORY = "/opt/hcontainer/node";
 
-/** The nodes of this machine, opened when asked for and closed together. */
+/** The nodes of this machine and of its user, opened when asked for and closed together. */
 export class NodeList {
-  readonly #lab: Lab;
+  readonly #lab: Lab | undefined;
+  readonly #shells = new Map<string, () => Promise<NodeShell>>();
   readonly #open = new Map<string, MigrationNode>();
 
-  private constructor(lab: Lab) {
+  private constructor(lab: Lab | undefined) {
     this.#lab = lab;
+    for (const { name, shell } of Object.values(lab?.nodes ?? {})) this.#shells.set(name, async () => shell);
+    for (const [name, entry] of readNodeFile()) this.#shells.set(name, () => shellOfEntry(name, entry));
   }
 
+  /** Finds the nodes; throws a HostError when there are none. A node of the file hides one of the lab with its name. */
   static async attach(): Promise<NodeList> {
-    return new NodeList(await attach());
+    const named = readNodeFile().size > 0;
+    try {
+      return new NodeList(await attach());
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== "lab-not-running") throw error;
+      if (named) return new NodeList(undefined);
+      throw new HostError(error.code, `${error.message}, and ${nodeFilePath()} names no nodes`, error.log, error);
+    }
   }
 
+  /** The lab; throws a HostError when only named nodes are there. */
   get lab(): Lab {
+    if (this.#lab === undefined) throw new HostError("lab-not-running", "no lab runs: 'hcontainer lab up'");
     return this.#lab;
   }
 
   get names(): readonly string[] {
-    return Object.keys(this.#lab.nodes);
+    return [...this.#shells.keys()];
   }
 
   /** The node of that name. */
   async node(name: string): Promise<MigrationNode> {
     const known = this.#open.get(name);
     if (known !== undefined) return known;
-    const found = Object.values(this.#lab.nodes).find((node) => node.name === name);
-    if (found === undefined) throw new UsageError(`there is no node '${name}' (nodes: ${this.names.join(", ")})`);
-    const opened = await openNode(found.shell, NODE_DIRECTORY);
+    const shell = this.#shells.get(name);
+    if (shell === undefined) throw new UsageError(`there is no node '${name}' (nodes: ${this.names.join(", ")})`);
+    const opened = await openNode(await shell(), NODE_DIRECTORY);
     this.#open.set(name, opened);
     return opened;
   }
@@ -57,7 +72,7 @@ export class NodeList {
 
   async close(): Promise<void> {
     for (const node of this.#open.values()) await closeNode(node);
-    await this.#lab.nodes.arm64.shell.close();
+    await this.#lab?.nodes.arm64.shell.close();
   }
 }
 

@@ -7,6 +7,13 @@ import { HostError } from "../base/index.ts";
 import { cached } from "./cache.ts";
 import { lastLines, run, runChecked } from "./process.ts";
 
+/**
+ * What criu is to do under a node's engines, as its file for the OCI runtime has it (/etc/criu/runc.conf): the engines
+ * hand it few options. Connections stay open over a checkpoint. Control groups are the engine's business: it puts a
+ * restored container where it wants it, on whatever kind of tree.
+ */
+export const CRIU_SETTINGS = "tcp-established\nmanage-cgroups ignore\nghost-limit 16777216\nlink-remap\nfile-locks\n";
+
 /** 4.1.1 and older cannot dump an internet socket on Linux 6.16 and newer. */
 const RELEASE = "forky";
 const ARCHITECTURES: Readonly<Record<string, readonly [name: string, loader: string, libraries: string]>> = {

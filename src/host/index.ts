@@ -2,7 +2,7 @@ export type { InterpreterBuild } from "./build-interpreter.ts";
 export type { RuntimePlace } from "./build-runtime.ts";
 export { cacheDirectory, cached, exists, findCached, sha256, sha256OfFile, withLock } from "./cache.ts";
 export { admitConnections, drainConnections, holdConnections, shieldAddresses } from "./connections.ts";
-export { type CriuOptions, criuDump, criuRestore, criuWords } from "./criu.ts";
+export { CRIU_SETTINGS, type CriuOptions, criuDump, criuRestore, criuWords } from "./criu.ts";
 export {
   type Architecture,
   alternatives,
@@ -34,6 +34,7 @@ export {
   type ModuleOptions,
 } from "./llvm-tools.ts";
 export { type LocalOptions, localShell } from "./local.ts";
+export { NODE_VERSION, nodeArchive } from "./node-program.ts";
 export { buildInterpreter, buildRuntime, findTranslation, translateFile } from "./on-demand.ts";
 export {
   type CommandLine,

@@ -16,6 +16,8 @@ export interface RemoteOptions {
   readonly identityPath: string;
   /** The node's host key, as a known-hosts file. */
   readonly knownHostsPath: string;
+  /** How ssh reaches the host, as its option ProxyCommand has it; `ssh -W %h:%p GATEWAY`, for example. */
+  readonly proxyCommand?: string;
   /** Words before ssh itself, such as nsenter into the network namespace from which the node is reached. */
   readonly prefix?: readonly string[];
   /** What every command's environment there gets. */
@@ -46,6 +48,7 @@ export async function remoteShell(name: string, options: RemoteOptions): Promise
     "ServerAliveInterval=5",
     "ServerAliveCountMax=6",
     "LogLevel=ERROR",
+    ...(options.proxyCommand === undefined ? [] : [`ProxyCommand=${options.proxyCommand}`]),
   ];
   const ssh = [
     ...(options.prefix ?? []),

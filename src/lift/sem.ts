@@ -190,9 +190,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     const { width } = value;
     if (width < 128) {
       const full =
-        above === "zero"
-          ? this.zext(value, 128)
-          : this.concat(this.bits(this.read(LOW_FIRST + number), width, 128 - width), value);
+        above === "zero" ? this.zext(value, 128) : this.setLane(this.read(LOW_FIRST + number), width, 0, value);
       this.setVector(number, full, above);
       return;
     }

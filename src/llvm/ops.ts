@@ -24,6 +24,8 @@ export type IrFpPredicate = keyof typeof PREDICATES;
 /** The vocabulary's FpOp and Rounding. */
 export type IrFpOp = "add" | "sub" | "mul" | "div" | "min" | "max";
 export type IrRounding = keyof typeof ROUNDINGS | "current";
+/** The vocabulary's Negation. */
+export type IrNegation = "none" | "all" | "even" | "odd";
 
 const DYNAMIC = ['metadata !"round.dynamic"', 'metadata !"fpexcept.ignore"'];
 const MANTISSA_BITS = { 32: 23, 64: 52 } as const;
@@ -43,8 +45,19 @@ export class IrOps extends IrLaneOps {
     return this.#chooseNan(laneBits, this.#constrained("sqrt", laneBits, a.width, [a]), [a]);
   }
 
-  fma(laneBits: 32 | 64, a: IrValue, b: IrValue, c: IrValue): IrValue {
-    return this.#chooseNan(laneBits, this.#constrained("fma", laneBits, a.width, [a, b, c]), [a, b, c]);
+  fma(laneBits: 32 | 64, a: IrValue, b: IrValue, c: IrValue, negateProduct: boolean, addend: IrNegation): IrValue {
+    const factor = negateProduct ? this.#negate(laneBits, a, "all") : a;
+    const result = this.#constrained("fma", laneBits, a.width, [factor, b, this.#negate(laneBits, c, addend)]);
+    return this.#chooseNan(laneBits, result, [a, b, c], negateProduct || addend !== "none");
+  }
+
+  /** Flips signs, those of NaNs too. */
+  #negate(laneBits: 32 | 64, a: IrValue, lanes: IrNegation): IrValue {
+    if (lanes === "none") return a;
+    const type = floatType(a.width, laneBits);
+    if (lanes === "all") return this.fn.value(a.width, type, `fneg ${type} ${this.fn.text(a, type)}`);
+    const sign = 1n << BigInt(lanes === "even" ? laneBits - 1 : 2 * laneBits - 1);
+    return this.xor(a, this.splat(this.int(2 * laneBits, sign), a.width));
   }
 
   fcmp(predicate: IrFpPredicate, laneBits: 32 | 64, a: IrValue, b: IrValue): IrValue {
@@ -137,10 +150,11 @@ export class IrOps extends IrLaneOps {
   }
 
   /** The first operand that is a NaN, quieted; if none is and `result` is, the negative default NaN; else `result`. */
-  #chooseNan(laneBits: 32 | 64, result: IrValue, operands: readonly IrValue[]): IrValue {
-    // On x86 an invalid operation gives the right NaN by itself, and a single NaN operand is propagated; only the order
-    // of several must be restored, for which the last operand need not be looked at.
-    if (this.target !== "aarch64") return this.#firstNan(laneBits, operands.slice(0, -1), result);
+  #chooseNan(laneBits: 32 | 64, result: IrValue, operands: readonly IrValue[], negated = false): IrValue {
+    // On x86 an invalid operation gives the right NaN by itself, and a single NaN operand is propagated (with the sign that
+    // it was given); only the order of several must be restored, for which the last operand need not be looked at.
+    const suspects = negated ? operands : operands.slice(0, -1);
+    if (this.target !== "aarch64") return this.#firstNan(laneBits, suspects, result);
     // Results without a NaN, which nearly all are, cost a comparison and a branch; the largest lane is a NaN if one is.
     const { fn } = this;
     const type = floatType(result.width, laneBits);

@@ -44,7 +44,9 @@ export async function installNode(shell: NodeShell, nodeDirectory: string, runti
     shell.commandLine("sh", ["-c", 'mkdir -p "$1" "$2/translations" && tar -C "$1" -x -f -', "sh", directory, own]),
   ]);
   await shell.putFile(runtimePath, join(own, RUNTIME_FILE));
-  const link = 'chmod 755 "$1/$3" && ln -sfn "$1" "$2.new" && mv -T "$2.new" "$2"';
+  // A directory of that name, made by hand, gives way to the link.
+  const link = `chmod 755 "$1/$3" && ln -sfn "$1" "$2.new" &&
+    if [ -d "$2" ] && [ ! -L "$2" ]; then mv -T "$2" "$2.old-$(date +%s)"; fi && mv -T "$2.new" "$2"`;
   await shell.runChecked("sh", ["-c", link, "sh", own, nodeDirectory, RUNTIME_FILE]);
   // Called once with nothing to restore: Node then has the code compiled when it matters.
   const nothing = ["restore", "--image-path", join(own, "none"), "none"];

@@ -17,11 +17,18 @@ const SYSCALL_INSTRUCTION_BYTES = 2n;
 
 /** x86-64 numbers of calls without any effect when they fail with EINTR. */
 const REPEATABLE: ReadonlySet<bigint> = new Set([
+  0n, // read, as of a socket with a time limit
+  1n, // write
   7n, // poll
+  19n, // readv
+  20n, // writev
   35n, // nanosleep
   43n, // accept
+  44n, // sendto
   45n, // recvfrom
+  46n, // sendmsg
   47n, // recvmsg
+  65n, // semop
   128n, // rt_sigtimedwait
   202n, // futex
   220n, // semtimedop
@@ -30,6 +37,8 @@ const REPEATABLE: ReadonlySet<bigint> = new Set([
   271n, // ppoll
   281n, // epoll_pwait
   288n, // accept4
+  299n, // recvmmsg
+  307n, // sendmmsg
   441n, // epoll_pwait2
   449n, // futex_waitv
 ]);

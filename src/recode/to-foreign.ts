@@ -20,6 +20,7 @@ import {
 } from "../image/index.ts";
 import { areasToForeign, checkAreas, isSharedMemory, ownAreas } from "./areas.ts";
 import { checkSet } from "./check.ts";
+import { settleUnanswered } from "./connections.ts";
 import { moveFileFlags } from "./file-flags.ts";
 import { addNodeMount, addRuntimeFile, FILES, type MountChange, readFiles, regularFiles } from "./files.ts";
 import { KeptImageSchema, type ProcessHome, ProcessHomeSchema } from "./gen/home_pb.ts";
@@ -90,7 +91,7 @@ export function toForeign(source: ImageSource, options: ForeignOptions): Foreign
   const { problems, tree, files, seccomp, mount } = check(source);
   problems.throwIfAny();
 
-  const changes = new Map<string, Content | null>(seccomp);
+  const changes = new Map<string, Content | null>([...seccomp, ...settleUnanswered(source, files)]);
   const paths = regularFiles(files);
   for (const file of files) moveFileFlags(file, "toForeign");
   const mountId = mount?.mountId ?? files.find((file) => file.reg)?.reg?.mntId;

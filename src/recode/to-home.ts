@@ -16,6 +16,7 @@ import {
   readImage,
 } from "../image/index.ts";
 import { areasToHome } from "./areas.ts";
+import { settleUnanswered } from "./connections.ts";
 import { moveFileFlags } from "./file-flags.ts";
 import { FILES, isNodePath, readFiles, regularFiles, removeNodeMount, text } from "./files.ts";
 import { GUEST_END, Layout, MACHINE, VMA } from "./layout.ts";
@@ -41,6 +42,7 @@ export function toHome(source: ImageSource, options: HomeOptions): Changes {
   const changes = new Map<string, Content | null>();
   problems.collect(() => {
     for (const [name, content] of seccompToHome(source)) changes.set(name, content);
+    for (const [name, content] of settleUnanswered(source, files)) changes.set(name, content);
   });
   for (const process of tree.processes) {
     problems.collect(() => recodeProcess(process, layout, paths, changes));

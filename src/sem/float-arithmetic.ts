@@ -18,7 +18,7 @@ import {
   source,
   type Unary,
 } from "./simd-operands.ts";
-import type { FpOp, Row, Sem, Semantic } from "./vocabulary.ts";
+import type { FpOp, Negation, Row, Sem, Semantic } from "./vocabulary.ts";
 
 export const NO_EXCEPTIONS =
   "exception flags in MXCSR are only those that the host gathers, unmasked exceptions do not trap, and on arm64 FTZ and DAZ are one switch";
@@ -166,23 +166,11 @@ function dotProduct(bits: FloatBits): Semantic {
   };
 }
 
-/** Flips the sign of the selected lanes, NaNs excepted: an operand that is NaN is returned as it is. */
-function negate<V>(s: Sem<V>, bits: FloatBits, a: V, lanes: "all" | "even" | "odd" = "all"): V {
-  const width = s.w(a);
-  const isNumber = s.fcmp("ord", bits, a, a);
-  const signs = every(s, width, bits, 1n << BigInt(bits - 1));
-  const pair = bits * 2;
-  const ones = (1n << BigInt(bits)) - 1n;
-  const chosen =
-    lanes === "all" ? signs : s.and(signs, every(s, width, pair, lanes === "even" ? ones : ones << BigInt(bits)));
-  return s.xor(a, s.and(chosen, isNumber));
-}
-
 interface Fused {
   readonly name: string;
   /** Whether the product, and which lanes of the addend, are negated. */
   readonly product: boolean;
-  readonly addend: "none" | "all" | "even" | "odd";
+  readonly addend: Negation;
 }
 
 const FUSED: readonly Fused[] = [
@@ -197,24 +185,18 @@ const FUSED: readonly Fused[] = [
 /** Operand numbers of the factors and of the addend: 132 is op0 * op2 + op1, and so on. */
 const ORDERS = { "132": [0, 2, 1], "213": [1, 0, 2], "231": [1, 2, 0] } as const;
 
-function fusedCompute<V>(s: Sem<V>, fused: Fused, bits: FloatBits, a: V, b: V, c: V): V {
-  const factor = fused.product ? negate(s, bits, a) : a;
-  const addend = fused.addend === "none" ? c : negate(s, bits, c, fused.addend);
-  return s.fma(bits, factor, b, addend);
-}
-
 function fusedRows(fused: Fused): Row[] {
   return Object.entries(ORDERS).flatMap(([order, operands]) =>
     FLOATS.flatMap(([letter, bits]) => {
       const all: Semantic = (s, insn) => {
         const memory = laneSource(s, insn, 2, bits);
         const [a, b, c] = operands.map((operand) => (operand === 2 ? memory : insn.read(operand)));
-        result(s, insn, bits, fusedCompute(s, fused, bits, a!, b!, c!));
+        result(s, insn, bits, s.fma(bits, a!, b!, c!, fused.product, fused.addend));
       };
       const one: Semantic = (s, insn) => {
         const memory = scalar(s, insn, 2, bits);
         const [a, b, c] = operands.map((operand) => (operand === 2 ? memory : low(s, insn.read(operand), bits)));
-        scalarResult(s, insn, fusedCompute(s, fused, bits, a!, b!, c!), 0);
+        scalarResult(s, insn, s.fma(bits, a!, b!, c!, fused.product, fused.addend), 0);
       };
       const rows = [float(`${fused.name}${order}p${letter}`, all)];
       const hasScalar = fused.addend === "none" || fused.addend === "all";

@@ -56,7 +56,7 @@ function moveScalar(width: number): Semantic {
       insn.write(0, low(s, insn.read(1), width));
     } else {
       const value = maskedScalar(s, insn, low(s, insn.read(2), width), insn.read(0));
-      insn.write(0, s.concat(s.bits(insn.read(1), width, 128 - width), value));
+      insn.write(0, s.setLane(insn.read(1), width, 0, value));
     }
   };
 }

@@ -124,7 +124,7 @@ export function scalarResult<V>(s: Sem<V>, insn: Insn<V>, value: V, upper = 1): 
     return;
   }
   const masked = maskedScalar(s, insn, value, insn.read(0));
-  insn.write(0, s.concat(s.bits(insn.read(upper), width, 128 - width), masked));
+  insn.write(0, s.setLane(insn.read(upper), width, 0, masked));
 }
 
 /** Width of the blocks in which instructions work that do not cross lanes of 128 bits. */

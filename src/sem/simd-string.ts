@@ -27,31 +27,44 @@ function validity<V>(s: Sem<V>, value: V, length: V | undefined, elementBits: nu
   return s.trunc(s.sub(s.shl(s.int(32, 1), s.trunc(s.zext(limited, 128), 32)), s.int(32, 1)), count);
 }
 
-/** IntRes1 for the four aggregations. */
+/** IntRes1 for the four aggregations. All comparisons are made on lanes, and become bits at the end. */
 function aggregate<V>(s: Sem<V>, strings: Strings<V>, elementBits: number, validSet: V, validText: V): V {
   const count = 128 / elementBits;
   const { set, text, immediate } = strings;
   const matches = (lanes: V) => s.and(s.signMask(lanes, elementBits), validText);
   const splat = (value: V, lane: number) => s.splat(s.lane(value, elementBits, lane), 128);
-  const isValid = (lane: number) => s.sext(s.bits(validSet, lane, 1), count);
-  const none = s.int(count, 0);
+  const every128 = s.not(s.int(128, 0));
+  const choice = (mask: V, ifOne: V, ifZero: V) => s.or(s.and(mask, ifOne), s.and(s.not(mask), ifZero));
+  /** The set with what is not valid replaced by its first `unit` bits: nothing more can match. */
+  const repeated = (valid: V, unit: number) => choice(valid, set, s.splat(s.bits(set, 0, unit), 128));
+  const unlessEmpty = (bits: V, element: number) => s.and(bits, s.sext(s.bits(validSet, element, 1), count));
 
-  const equalAny = () =>
-    range(count, (i) => s.and(matches(s.lanes("eq", elementBits, text, splat(set, i))), isValid(i))).reduce(
-      (found, more) => s.or(found, more),
-      none,
-    );
+  const equalAny = () => {
+    const safe = repeated(s.expandMask(validSet, elementBits), elementBits);
+    const found = range(count, (i) => s.lanes("eq", elementBits, text, splat(safe, i)));
+    return unlessEmpty(matches(found.reduce((some, more) => s.or(some, more))), 0);
+  };
 
   const ranges = () => {
     // Signed comparison is unsigned comparison with the top bits flipped.
     const top = every(s, 128, elementBits, 1n << BigInt(elementBits - 1));
     const bias = s.and(top, s.sext(s.bits(immediate, 1, 1), 128));
-    const [biasedSet, biasedText] = [s.xor(set, bias), s.xor(text, bias)];
-    return range(count / 2, (i) => {
-      const above = s.lanes("uge", elementBits, biasedText, splat(biasedSet, 2 * i));
-      const below = s.lanes("ule", elementBits, biasedText, splat(biasedSet, 2 * i + 1));
-      return s.and(matches(s.and(above, below)), s.and(isValid(2 * i), isValid(2 * i + 1)));
-    }).reduce((found, more) => s.or(found, more), none);
+    const valid = s.expandMask(validSet, elementBits);
+    const validPairs = s.shuffle(
+      elementBits,
+      valid,
+      valid,
+      range(count, (i) => i | 1),
+    );
+    const safe = s.xor(repeated(validPairs, 2 * elementBits), bias);
+    const biased = s.xor(text, bias);
+    const found = range(count / 2, (i) =>
+      s.and(
+        s.lanes("uge", elementBits, biased, splat(safe, 2 * i)),
+        s.lanes("ule", elementBits, biased, splat(safe, 2 * i + 1)),
+      ),
+    );
+    return unlessEmpty(matches(found.reduce((some, more) => s.or(some, more))), 1);
   };
 
   const equalEach = () => {
@@ -59,14 +72,20 @@ function aggregate<V>(s: Sem<V>, strings: Strings<V>, elementBits: number, valid
     return s.or(equal, s.not(s.or(validSet, validText)));
   };
 
-  const equalOrdered = () =>
-    range(count, (i) => {
+  const equalOrdered = () => {
+    const validLanes = s.expandMask(validText, elementBits);
+    const beyond = s.not(s.expandMask(validSet, elementBits));
+    const agree = range(count, (i) => {
       // Element i of the needle against text element j + i; behind the end of the register everything matches.
-      const equal = matches(s.lanes("eq", elementBits, text, splat(set, i)));
-      const shifted = s.lshr(equal, s.int(count, i));
-      const behind = s.not(s.lshr(s.not(none), s.int(count, i)));
-      return s.or(s.or(shifted, behind), s.not(isValid(i)));
-    }).reduce((found, more) => s.and(found, more), s.not(none));
+      const equal = s.and(s.lanes("eq", elementBits, text, splat(set, i)), validLanes);
+      const order = range(count, (lane) => lane + i);
+      return s.or(s.shuffle(elementBits, equal, every128, order), splat(beyond, i));
+    });
+    return s.signMask(
+      agree.reduce((all, more) => s.and(all, more)),
+      elementBits,
+    );
+  };
 
   return choose(s, s.bits(immediate, 2, 2), [equalAny, ranges, equalEach, equalOrdered]);
 }

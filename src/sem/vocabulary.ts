@@ -96,8 +96,11 @@ export interface Ops<V> {
    */
   fp(op: FpOp, laneBits: 32 | 64, a: V, b: V): V;
   fsqrt(laneBits: 32 | 64, a: V): V;
-  /** a * b + c with one rounding; NaN priority a, b, c as the VEX 132/213/231 semantics order their operands. */
-  fma(laneBits: 32 | 64, a: V, b: V, c: V): V;
+  /**
+   * a * b + c with one rounding, the product negated or c negated in some lanes; NaNs are never negated, and their priority is a, b, c as
+   * the VEX 132/213/231 semantics order their operands.
+   */
+  fma(laneBits: 32 | 64, a: V, b: V, c: V, negateProduct: boolean, addend: Negation): V;
   /** Lane comparisons: all ones or zeros. */
   fcmp(predicate: FpPredicate, laneBits: 32 | 64, a: V, b: V): V;
   /**
@@ -172,6 +175,8 @@ export type LaneOp =
   | "rotl"
   | "rotr"; // counts lane by lane; >= laneBits gives 0 / sign copies
 export type LaneOp1 = "abs" | "neg" | "not" | "popcount" | "clz";
+/** Which lanes are negated. */
+export type Negation = "none" | "all" | "even" | "odd";
 export type FpOp = "add" | "sub" | "mul" | "div" | "min" | "max";
 export type FpPredicate = "eq" | "lt" | "le" | "unord" | "ne" | "nlt" | "nle" | "ord"; // x86 order 0..7: n* are true for NaN
 export type Rounding = "nearest" | "down" | "up" | "zero" | "current";
