@@ -2,10 +2,16 @@
  * its module has an entry there, else by interpreting up to where control goes elsewhere. */
 #include "runtime.h"
 
+static volatile struct lookup_entry *lookup_slot(struct cpu_state *cpu, uint64_t pc) {
+    return (struct lookup_entry *)((char *)cpu + LOOKUP_OFFSET) + ((pc ^ pc >> LOOKUP_SHIFT) & (LOOKUP_ENTRIES - 1));
+}
+
 /** Empties the lookup cache. Runs in signal handlers too: only the key of a slot changes (see hc_lookup). */
 void lookup_clear(struct cpu_state *cpu) {
     volatile struct lookup_entry *entries = (struct lookup_entry *)((char *)cpu + LOOKUP_OFFSET);
     for (unsigned i = 0; i < LOOKUP_ENTRIES; i++) entries[i].guest = ~0ull;
+    /* The slot of ~0 itself, a wild jump's target, holds an address that has its slot elsewhere. */
+    lookup_slot(cpu, ~0ull)->guest = 1;
 }
 
 /** The fields of CpuState that are the runtime's, before a thread's first entry. */
@@ -21,7 +27,7 @@ void cpu_prepare(struct cpu_state *cpu) {
 /** Host address of the translation of rip, or 0. Enters it into the cache; a signal handler may empty that at any moment. */
 uint64_t hc_lookup(struct cpu_state *cpu) {
     uint64_t pc = cpu->rip;
-    volatile struct lookup_entry *entry = (struct lookup_entry *)((char *)cpu + LOOKUP_OFFSET) + (pc & (LOOKUP_ENTRIES - 1));
+    volatile struct lookup_entry *entry = lookup_slot(cpu, pc);
     if (entry->guest == pc) return entry->host;
     uint64_t host = translation_lookup(pc);
     if (host) {

@@ -52,7 +52,7 @@ int main(int argc, char **argv) {
     void *entry = 0;
     for (uint64_t i = 0; i < bench_function_count; i++) {
         uint64_t pc = bench_functions[i].guest;
-        cache[pc & (LOOKUP_ENTRIES - 1)] = (struct lookup_entry){ pc, (uint64_t)bench_functions[i].host };
+        cache[(pc ^ pc >> LOOKUP_SHIFT) & (LOOKUP_ENTRIES - 1)] = (struct lookup_entry){ pc, (uint64_t)bench_functions[i].host };
         if (pc == header.e_entry) entry = bench_functions[i].host;
     }
     uint64_t *stack = (uint64_t *)aligned_alloc(4096, 0x100000) + 0x100000 / 8 - 64;

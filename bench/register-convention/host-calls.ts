@@ -6,7 +6,7 @@
 // It shares semantics, discovery, liveness and polls with the translator, so that only the convention differs. What a
 // benchmark without signals and threads does not need (traps, the dispatcher behind a cache miss) ends the program.
 
-import { CpuState, LOOKUP_ENTRIES, LOOKUP_OFFSET, offsetOf } from "../../src/abi/index.ts";
+import { CpuState, LOOKUP_ENTRIES, LOOKUP_OFFSET, LOOKUP_SHIFT, offsetOf } from "../../src/abi/index.ts";
 import { assert } from "../../src/base/index.ts";
 import type { Block } from "../../src/lift/graph.ts";
 import type { LiftedFile } from "../../src/lift/module.ts";
@@ -277,7 +277,8 @@ class FunctionWriter implements PieceHooks {
   #lookUp(target: IrValue): string {
     const fn = this.#fn;
     const pc = fn.text(target, "i64");
-    const slot = fn.emit(`and i64 ${pc}, ${LOOKUP_ENTRIES - 1}`);
+    const mixed = fn.emit(`xor i64 ${pc}, ${fn.emit(`lshr i64 ${pc}, ${LOOKUP_SHIFT}`)}`);
+    const slot = fn.emit(`and i64 ${mixed}, ${LOOKUP_ENTRIES - 1}`);
     const cache = this.#sem.pointer(LOOKUP_OFFSET);
     const entry = fn.emit(`getelementptr i8, ptr ${cache}, i64 ${fn.emit(`shl i64 ${slot}, 4`)}`);
     const guest = fn.emit(`load i64, ptr ${entry}, !tbaa ${TBAA.cpu}`);

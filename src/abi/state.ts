@@ -99,8 +99,12 @@ export const LookupEntry: Struct = defineStruct("lookup_entry", [
   ["guest", "u64", "guest pc"],
   ["host", "u64", "host address of its translation"],
 ]);
-/** Entries in the cache (a power of two). Slot of a pc: `pc & (LOOKUP_ENTRIES - 1)`. */
+/**
+ * Entries in the cache (a power of two). Slot of a pc: `(pc ^ pc >> LOOKUP_SHIFT) & (LOOKUP_ENTRIES - 1)`: addresses that
+ * differ by whole pages only, as functions and their callers like to, must not share a slot.
+ */
 export const LOOKUP_ENTRIES = 4096;
+export const LOOKUP_SHIFT = 12;
 /** Offsets inside a thread area. The cache starts right behind the page that CpuState is on. */
 export const LOOKUP_OFFSET = 0x1000;
 export const THREAD_PRIVATE_OFFSET = 0x11000;

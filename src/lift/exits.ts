@@ -2,7 +2,7 @@
 // convention of translated code (ARCHITECTURE.md) as LLVM IR: everything is a musttail call with the guest's registers
 // in arguments.
 
-import { CpuState, EXIT, LOOKUP_ENTRIES, LOOKUP_OFFSET, offsetOf } from "../abi/index.ts";
+import { CpuState, EXIT, LOOKUP_ENTRIES, LOOKUP_OFFSET, LOOKUP_SHIFT, offsetOf } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
 import { type IrFunction, type IrValue, TBAA } from "../llvm/index.ts";
 import { PARAMETER_TYPES } from "./variables.ts";
@@ -67,7 +67,8 @@ export class Transfers {
     // The cache is addressed from its own start, so that one ldp reads a slot: LLVM would fold the distance of the cache
     // from the state into two loads. Nothing in this function changes the cache, so the asm needs no memory clobber.
     const cache = fn.emit(`call ptr asm "add $0, $1, #${LOOKUP_OFFSET >> 12}, lsl #12", "=r,r"(ptr %state)`);
-    const slot = fn.emit(`and i64 ${pc}, ${LOOKUP_ENTRIES - 1}`);
+    const mixed = fn.emit(`xor i64 ${pc}, ${fn.emit(`lshr i64 ${pc}, ${LOOKUP_SHIFT}`)}`);
+    const slot = fn.emit(`and i64 ${mixed}, ${LOOKUP_ENTRIES - 1}`);
     const offset = fn.emit(`shl i64 ${slot}, 4`);
     const entry = fn.emit(`getelementptr i8, ptr ${cache}, i64 ${offset}`);
     const pair = fn.emit(`call { i64, ptr } asm "ldp $0, $1, [$2]", "=r,=r,r"(ptr ${entry})`);

@@ -7,6 +7,8 @@ import type { LiftSem } from "./sem.ts";
 
 /** x87 top of stack is in these bits of fsw. */
 const TOP_SHIFT = 11;
+/** Pages that both sides agree on (see README.md, limits). */
+const PAGE_BYTES = 4096;
 
 export class LiftInsn implements Insn<IrValue> {
   readonly #sem: LiftSem;
@@ -221,6 +223,20 @@ export class LiftInsn implements Insn<IrValue> {
     }
   }
 
+  /**
+   * Reads all lanes at once although only those in `mask` may fault: what lies in one page can be read if any of it can,
+   * and with no lane selected something else is read. A vector across two pages is the interpreter's unless all is selected.
+   */
+  #readWhole(mask: IrValue, width: number, address: IrValue): IrValue {
+    const sem = this.#sem;
+    const somewhere = sem.fn.named(64, "i64", sem.fn.emit("ptrtoint ptr %state to i64"));
+    const from = sem.select(sem.ne(mask, sem.int(mask.width, 0)), address, somewhere);
+    const inPage = sem.and(from, sem.int(64, PAGE_BYTES - 1));
+    const crosses = sem.ult(sem.int(64, PAGE_BYTES - width / 8), inPage);
+    sem.rareIf(sem.and(crosses, sem.ne(mask, sem.not(sem.int(mask.width, 0)))));
+    return sem.load(width, from);
+  }
+
   readMasked(operand: number, laneBits: number): IrValue {
     const o = this.#operand(operand);
     const lanes = o.width / laneBits;
@@ -234,27 +250,6 @@ export class LiftInsn implements Insn<IrValue> {
       const all = sem.splat(sem.loadIf(any, laneBits, address), o.width);
       return sem.blend(laneBits, mask, all, sem.int(o.width, 0));
     }
-    // One access if every lane is selected, which is by far the commonest case, else lane by lane.
-    const { fn } = sem;
-    const [whole, parts, join] = [fn.newLabel("whole"), fn.newLabel("lanes"), fn.newLabel("read")];
-    fn.branch(sem.eq(mask, sem.not(sem.int(lanes, 0))), whole, parts);
-    fn.begin(whole);
-    const loaded = sem.load(o.width, address);
-    const { type } = loaded;
-    const wholeText = fn.text(loaded, type);
-    const wholeEnd = fn.label;
-    fn.jump(join);
-    fn.begin(parts);
-    let collected = sem.int(o.width, 0);
-    for (let i = 0; i < lanes; i++) {
-      const at = sem.add(address, sem.int(64, (i * laneBits) / 8));
-      collected = sem.setLane(collected, laneBits, i, sem.loadIf(sem.bits(mask, i, 1), laneBits, at));
-    }
-    const partsText = fn.text(collected, type);
-    const partsEnd = fn.label;
-    fn.jump(join);
-    fn.begin(join);
-    const phi = `phi ${type} [ ${wholeText}, %${wholeEnd} ], [ ${partsText}, %${partsEnd} ]`;
-    return fn.value(o.width, type, phi);
+    return sem.blend(laneBits, mask, this.#readWhole(mask, o.width, address), sem.int(o.width, 0));
   }
 }
