@@ -1,9 +1,9 @@
 // The control-flow graph of a file: basic blocks, their edges, the loops, and the partition into pieces.
 //
 // A piece is what becomes one LLVM function: a head, which is an entry, and the blocks that can be reached only through
-// it. Heads are function starts, return points, addresses that something holds, loop heads, and wherever the paths of two
-// pieces meet. So no code is duplicated, every cycle has an entry in it, and inside a piece only edges to its own head go
-// backwards.
+// it. Heads are function starts, return points, addresses that something holds, loops that calls or other pieces lead into,
+// and wherever the paths of two pieces meet, unless what follows is so small that each may have it. Loops inside a piece are
+// pieces of their own as well, so that every cycle has an entry in it.
 
 import { FLOW, type Flow } from "../x86/index.ts";
 import { type CodeMap, type JumpTable, MARK } from "./code-map.ts";
@@ -29,8 +29,10 @@ export interface Block {
   readonly table: JumpTable | null;
   readonly marks: number;
   isLoopHead: boolean;
-  /** Head of the piece that the block belongs to. */
+  /** Head of the piece that the block belongs to; several share it if it is small. */
   owner: Block | null;
+  /** Whether a piece begins here. */
+  isHead: boolean;
   /** Position in reverse post-order. */
   order: number;
   /** Flags that are read before written from here on (see liveness.ts). */
@@ -39,12 +41,15 @@ export interface Block {
 
 export interface Piece {
   readonly head: Block;
-  /** In an order in which every block comes after its predecessors inside the piece; the head first. */
+  /** The head first; every block comes after its predecessors inside the piece, but for the ways back of loops. */
   readonly blocks: readonly Block[];
 }
 
 /** Which instructions the lifter cannot do; decided by shape before the graph is made. */
 export type IsInterpreted = (pc: number) => boolean;
+
+/** What must be an entry whatever the graph looks like. */
+const ENTRY_MARKS = MARK.function | MARK.returnPoint | MARK.addressTaken | MARK.entry;
 
 /** Ends a block after so many instructions, to bound what LLVM gets at once. */
 const MAX_BLOCK_INSTRUCTIONS = 1500;
@@ -72,8 +77,7 @@ export class Graph {
 
   /** The blocks that must be entries whatever the graph looks like. */
   isRoot(block: Block): boolean {
-    const roots = MARK.function | MARK.returnPoint | MARK.addressTaken | MARK.entry;
-    return (block.marks & roots) !== 0 || block.predecessors.length === 0;
+    return (block.marks & ENTRY_MARKS) !== 0 || block.predecessors.length === 0;
   }
 
   #markAfterInterpreted(isInterpreted: IsInterpreted): void {
@@ -135,6 +139,7 @@ export class Graph {
       marks: map.marksAt(start),
       isLoopHead: false,
       owner: null,
+      isHead: false,
       order: -1,
       liveFlags: 0,
     });
@@ -231,19 +236,116 @@ export class Graph {
   /** Divides the graph into pieces, in the order of their heads' addresses. */
   partition(): Piece[] {
     const order = this.#sort();
-    const members = new Map<Block, Block[]>();
-    const sizes = new Map<Block, number>();
+    this.#findOwners(order);
+    const members = new Map<Block, Set<Block>>();
     for (const block of order) {
-      const isHead = this.isRoot(block) || block.isLoopHead;
-      const owners = isHead ? null : new Set(block.predecessors.map((p) => p.owner));
-      const only = owners?.size === 1 ? [...owners][0]! : block;
-      const owner = (sizes.get(only) ?? 0) > MAX_PIECE_INSTRUCTIONS ? block : only;
-      sizes.set(owner, (sizes.get(owner) ?? 0) + block.pcs.length);
-      block.owner = owner;
-      if (owner === block) members.set(block, [block]);
-      else members.get(owner)!.push(block);
+      if (block.owner === block) members.set(block, new Set([block]));
+      else members.get(block.owner!)!.add(block);
     }
-    const pieces = [...members].map(([head, blocks]): Piece => ({ head, blocks }));
+    shareSmallEnds(order, members);
+    const byOrder = (a: Block, b: Block): number => a.order - b.order;
+    const pieces = [...members].map(([head, blocks]): Piece => ({ head, blocks: [...blocks].sort(byOrder) }));
+    for (const piece of [...pieces]) pieces.push(...innerLoops(piece));
+    for (const { head } of pieces) head.isHead = true;
     return pieces.sort((a, b) => a.head.start - b.head.start);
   }
+
+  /**
+   * Gives every block its owner, the head that all ways to it come through. A loop's head has the owner of what leads to
+   * the loop if all of the loop has, else it is a head itself.
+   */
+  #findOwners(order: readonly Block[]): void {
+    const heads = new Set(order.filter((block) => this.isRoot(block)));
+    for (let round = 0, isStable = false; !isStable; round++) {
+      const sizes = new Map<Block, number>();
+      for (const block of order) {
+        const before = heads.has(block) ? [] : block.predecessors.filter((p) => p.order < block.order);
+        const first = before[0]?.owner ?? block;
+        const only = before.every((p) => p.owner === first) ? first : block;
+        const owner = (sizes.get(only) ?? 0) > MAX_PIECE_INSTRUCTIONS ? block : only;
+        sizes.set(owner, (sizes.get(owner) ?? 0) + block.pcs.length);
+        block.owner = owner;
+      }
+      isStable = true;
+      for (const block of order) {
+        if (!block.isLoopHead || block.owner === block) continue;
+        if (round < OWNER_ROUNDS && block.predecessors.every((p) => p.owner === block.owner)) continue;
+        heads.add(block);
+        isStable = false;
+      }
+    }
+  }
+}
+
+/** Rounds after which loops that are not settled get pieces of their own. */
+const OWNER_ROUNDS = 20;
+/** How many times a piece's instructions may be written once more for the loops in it. */
+const INNER_LOOP_SHARE = 4;
+/** Instructions of what is written into each of the pieces that lead to it, and how many of them may do. */
+const [SHARED_INSTRUCTIONS, SHARED_SUM] = [12, 72];
+
+/**
+ * Small pieces that only a few others lead to become part of each of those: it saves a jump each time. Not loops, and not
+ * what must be an entry.
+ */
+function shareSmallEnds(order: readonly Block[], members: Map<Block, Set<Block>>): void {
+  const ownersOf = new Map<Block, Set<Block>>();
+  for (const [head, blocks] of members) for (const block of blocks) ownersOf.set(block, new Set([head]));
+  for (let i = order.length - 1; i >= 0; i--) {
+    const head = order[i]!;
+    const blocks = members.get(head);
+    if (!blocks || (head.marks & ENTRY_MARKS) !== 0 || head.predecessors.length === 0) continue;
+    const size = sizeOf(blocks);
+    if (size > SHARED_INSTRUCTIONS) continue;
+    if ([...blocks].some((block) => block.isLoopHead || block.isInterpreted || block.table)) continue;
+    const owners = new Set<Block>();
+    for (const block of head.predecessors) for (const owner of ownersOf.get(block)!) owners.add(owner);
+    if (size * owners.size > SHARED_SUM) continue;
+    for (const block of blocks) {
+      ownersOf.get(block)!.delete(head);
+      for (const owner of owners) {
+        ownersOf.get(block)!.add(owner);
+        members.get(owner)!.add(block);
+      }
+    }
+    members.delete(head);
+  }
+}
+
+/** The blocks of `inside` between a loop's head and its ways back, in order. */
+export function naturalLoop(head: Block, inside: ReadonlySet<Block>): Block[] {
+  const found = new Set([head]);
+  const queue = head.predecessors.filter((p) => inside.has(p) && p.order >= head.order);
+  for (let block = queue.pop(); block; block = queue.pop()) {
+    if (found.has(block)) continue;
+    found.add(block);
+    for (const p of block.predecessors) if (inside.has(p) && p.order > head.order) queue.push(p);
+  }
+  // A second way into the loop may lead to blocks that the head does not.
+  const reached = new Set([head]);
+  for (const block of [...found].sort((a, b) => a.order - b.order)) {
+    if (block.predecessors.some((p) => p.order < block.order && reached.has(p))) reached.add(block);
+  }
+  return [...reached];
+}
+
+const sizeOf = (blocks: Iterable<Block>): number => [...blocks].reduce((sum, block) => sum + block.pcs.length, 0);
+
+/**
+ * A piece of its own for each loop inside a piece, for whoever was interrupted in it: what lies behind is another's. Where
+ * loops are nested so deeply that this would be far more than the piece itself, the interpreter has to do for some.
+ */
+function innerLoops(piece: Piece): Piece[] {
+  const heads = piece.blocks.filter((block) => block.isLoopHead && block !== piece.head);
+  if (heads.length === 0) return [];
+  const inside = new Set(piece.blocks);
+  let left = INNER_LOOP_SHARE * sizeOf(inside);
+  const loops: Piece[] = [];
+  for (const head of heads) {
+    if (left <= 0) break;
+    const blocks = naturalLoop(head, inside);
+    left -= sizeOf(blocks);
+    loops.push({ head, blocks });
+  }
+  return loops;
 }

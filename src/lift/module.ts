@@ -8,6 +8,7 @@ import { FLOW } from "../x86/index.ts";
 import { type CodeMap, MARK, type Shape } from "./code-map.ts";
 import { type Block, Graph, type Piece } from "./graph.ts";
 import { computeLiveFlags, type FlagEffects } from "./liveness.ts";
+import { LoopSurprise } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import { type LiftContext, PieceWriter } from "./piece.ts";
 import { findPrivateFrames } from "./private-frames.ts";
@@ -116,6 +117,15 @@ export function liftFile(map: CodeMap, variant: Variant = "plain", isConstant: I
   };
 }
 
+function writePiece(module: IrModule, piece: Piece, context: LiftContext, definedHere: ReadonlySet<Block>): void {
+  try {
+    new PieceWriter(module, piece, context, definedHere).write();
+  } catch (error) {
+    if (!(error instanceof LoopSurprise)) throw error;
+    new PieceWriter(module, piece, context, definedHere, true).write();
+  }
+}
+
 /** The modules of a file, made one after the other. */
 export function* writeShards(file: LiftedFile): Generator<Shard> {
   const { context, pieces } = file;
@@ -130,7 +140,7 @@ export function* writeShards(file: LiftedFile): Generator<Shard> {
     const members = pieces.slice(first, end);
     const heads = new Set(members.map((piece) => piece.head));
     const module = new IrModule("aarch64");
-    for (const piece of members) new PieceWriter(module, piece, context, heads).write();
+    for (const piece of members) writePiece(module, piece, context, heads);
     yield { index: index++, instructions, ir: module.toString() };
     first = end;
   }

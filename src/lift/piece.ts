@@ -4,8 +4,8 @@
 //         → head   (pieces that loop) phis; poll; then the blocks in an order in which each comes after its predecessors
 //   exits          written last, when it is known which variables the loop changes
 //
-// Registers are SSA values: inside the piece only its own head has edges from behind, so every other block knows the
-// values of all its predecessors when it is written, and the head's phis are made for the variables that somebody asks for.
+// Registers are SSA values. Every block but the heads of loops knows the values of all its predecessors when it is written.
+// The phis of the piece's own head are made for the variables that somebody asks for; those of loops inside, see loops.ts.
 
 import { CpuState, offsetOf } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
@@ -16,7 +16,8 @@ import { bulkElementBytes, bulkSteps } from "./bulk.ts";
 import type { CodeMap } from "./code-map.ts";
 import { emptyState, type Incoming, merge, snapshot } from "./edges.ts";
 import { Transfers } from "./exits.ts";
-import type { Block, Graph, Piece } from "./graph.ts";
+import { type Block, type Graph, naturalLoop, type Piece } from "./graph.ts";
+import { changedByLoop, Loop } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import type { PrivateFrame } from "./private-frames.ts";
 import { DEAD, LazyFlag, type LiftOptions, LiftSem, type PieceHooks, type Slot } from "./sem.ts";
@@ -63,6 +64,12 @@ export class PieceWriter implements PieceHooks {
   readonly #sem: LiftSem;
   readonly #transfers: Transfers;
   readonly #isLoop: boolean;
+  readonly #members: ReadonlySet<Block>;
+  /** Loops inside, by head, once their heads are written. */
+  readonly #loops = new Map<Block, Loop>();
+  readonly #loopPhis = new Map<Slot, { readonly loop: Loop; readonly variable: number }>();
+  /** Whether to take it that loops change everything. */
+  readonly #expectsAll: boolean;
   readonly #incoming = new Map<Block, Incoming[]>();
   readonly #latches: Incoming[] = [];
   readonly #exits: Exit[] = [];
@@ -73,7 +80,13 @@ export class PieceWriter implements PieceHooks {
   #tableIndex: IrValue | null = null;
   #tableBase: IrValue | null = null;
 
-  constructor(module: IrModule, piece: Piece, context: LiftContext, definedHere: ReadonlySet<Block>) {
+  constructor(
+    module: IrModule,
+    piece: Piece,
+    context: LiftContext,
+    definedHere: ReadonlySet<Block>,
+    expectsAll = false,
+  ) {
     this.#context = context;
     this.#piece = piece;
     this.#definedHere = definedHere;
@@ -82,6 +95,8 @@ export class PieceWriter implements PieceHooks {
     this.#fn = new IrFunction(module, header);
     this.#sem = new LiftSem(this.#fn, this, context.options);
     this.#transfers = new Transfers(this.#fn);
+    this.#members = new Set(piece.blocks);
+    this.#expectsAll = expectsAll;
     this.#isLoop = piece.blocks.some((block) => block.successors.includes(piece.head));
   }
 
@@ -90,8 +105,9 @@ export class PieceWriter implements PieceHooks {
     const { head, blocks } = this.#piece;
     this.#fn.jump("pre");
     for (const block of blocks) this.#writeBlock(block);
-    const poll = head.isLoopHead ? this.#addPoll() : null;
+    const poll = head.isLoopHead ? this.#addPoll(head, emptyState()) : null;
     for (const exit of this.#exits) this.#writeExit(exit);
+    for (const loop of this.#loops.values()) loop.finish((variable) => this.valueAtHead(variable).views[0]!.name);
     this.#writeStart(poll);
     this.#fn.finish();
   }
@@ -146,8 +162,11 @@ export class PieceWriter implements PieceHooks {
 
   #writeBlock(block: Block): void {
     const sem = this.#sem;
-    this.#fn.begin(this.#label(block));
-    sem.state = block === this.#piece.head ? emptyState() : this.#merge(block);
+    if (this.#isInnerHead(block)) this.#beginLoop(block);
+    else {
+      this.#fn.begin(this.#label(block));
+      sem.state = block === this.#piece.head ? emptyState() : this.#merge(block);
+    }
     sem.startBlock(this.#context.privateFrames.get(block) ?? "none");
     this.#blockEnd = block.end;
     this.#tableIndex = null;
@@ -171,6 +190,67 @@ export class PieceWriter implements PieceHooks {
       TABLE.get(instruction.mnemonic)!.semantic(sem, new LiftInsn(sem, instruction));
     }
     this.#endBlock(block);
+  }
+
+  #isInnerHead(block: Block): boolean {
+    if (!block.isLoopHead || block === this.#piece.head) return false;
+    return block.predecessors.some((p) => p.order >= block.order && this.#members.has(p));
+  }
+
+  /** Begins the head of a loop inside the piece. */
+  #beginLoop(head: Block): void {
+    const fn = this.#fn;
+    const sem = this.#sem;
+    const labelBefore = `${this.#label(head)}_in`;
+    fn.begin(labelBefore);
+    const before = this.#merge(head);
+    const isChanged = this.#expectsAll
+      ? new Array<boolean>(VARIABLE_COUNT).fill(true)
+      : changedByLoop(this.#loopInstructions(head));
+    for (let i = 0; i < 6; i++) isChanged[FLAG_FIRST + i] = (head.liveFlags & (1 << i)) !== 0;
+    const texts = before.map((slot, v) => (isChanged[v] && slot !== undefined ? this.#textOf(v, slot) : undefined));
+    fn.jump(this.#label(head));
+    fn.begin(this.#label(head));
+    const loop = new Loop(fn, head, { slots: before, texts, label: labelBefore }, isChanged);
+    this.#loops.set(head, loop);
+    for (const [variable, phi] of loop.phis()) this.#loopPhis.set(phi, { loop, variable });
+    sem.state = loop.state();
+    fn.effect('call void asm sideeffect "", "~{memory}"()');
+    const body = fn.newLabel("body");
+    this.#poll(this.#addPoll(head, sem.state.slice()), body);
+    fn.begin(body);
+  }
+
+  *#loopInstructions(head: Block): Generator<Instruction> {
+    for (const block of naturalLoop(head, this.#members)) {
+      const { scanner } = this.#context.map.segmentOf(block.start)!;
+      for (const pc of block.pcs) {
+        scanner.decode(pc);
+        yield scanner.instruction();
+      }
+    }
+  }
+
+  /** What a slot was before the loops that leave it as it is; undefined for the value at the piece's head. */
+  #original(slot: Slot): Slot {
+    for (let current = slot; ; ) {
+      const next = this.#beforeLoop(current);
+      if (!next) return current;
+      current = next.slot;
+    }
+  }
+
+  #beforeLoop(slot: Slot): { readonly slot: Slot } | undefined {
+    if (!(slot instanceof IrValue)) return undefined;
+    const phi = this.#loopPhis.get(slot);
+    return phi?.loop.unchanged(phi.variable, (inner) => this.#original(inner));
+  }
+
+  /** Operand text of a changed slot where paths have met. */
+  #textOf(variable: number, slot: Exclude<Slot, undefined>): string {
+    assert(!(slot instanceof LazyFlag), "flags on edges are forced");
+    // A dropped flag is one that nobody reads: any value will do.
+    return slot === DEAD ? "false" : this.#fn.text(slot, VARIABLES[variable]!.type);
   }
 
   /** Repeated movs and stos: a block at once, then the instruction once more. */
@@ -300,7 +380,9 @@ export class PieceWriter implements PieceHooks {
     const sem = this.#sem;
     const target = this.#context.graph.blocks.get(pc);
     if (!target) return this.#addExit({ kind: "dispatch", pc, state: sem.state, flags: ALL_FLAGS });
-    if (target.owner !== this.#piece.head) {
+    if (!this.#members.has(target)) {
+      // The middle of another piece is no entry: the interpreter takes it to the next one.
+      if (!target.isHead) return this.#addExit({ kind: "dispatch", pc, state: sem.state, flags: ALL_FLAGS });
       return this.#addExit({ kind: "piece", target, state: sem.state, flags: target.liveFlags });
     }
     const incoming = snapshot(sem, target.liveFlags);
@@ -308,22 +390,36 @@ export class PieceWriter implements PieceHooks {
       this.#latches.push(incoming);
       return "head";
     }
+    const loop = this.#loops.get(target);
+    if (loop) {
+      loop.addLatch(incoming);
+      return this.#label(target);
+    }
     const list = this.#incoming.get(target);
     if (list) list.push(incoming);
     else this.#incoming.set(target, [incoming]);
-    return this.#label(target);
+    return this.#isInnerHead(target) ? `${this.#label(target)}_in` : this.#label(target);
   }
 
   // The start and the exits.
 
-  #addPoll(): string {
-    const { head } = this.#piece;
-    return this.#addExit({ kind: "poll", pc: head.start, state: emptyState(), flags: head.liveFlags });
+  #addPoll(head: Block, state: readonly Slot[]): string {
+    return this.#addExit({ kind: "poll", pc: head.start, state, flags: head.liveFlags });
+  }
+
+  /** Leaves by `exit` if something is pending, else goes on at `rest`. */
+  #poll(exit: string, rest: string): void {
+    const fn = this.#fn;
+    const pending = fn.emit(`load volatile i32, ptr ${this.#transfers.pointer(offsetOf(CpuState, "pending"))}`);
+    fn.branch(fn.value(1, "i1", `icmp ne i32 ${pending}, 0`), exit, rest, true);
   }
 
   /** Whether the loop changes the variable. */
   #isChangedByLoop(variable: number): boolean {
-    return this.#latches.some((latch) => latch.texts[variable] !== undefined);
+    return this.#latches.some((latch) => {
+      const slot = this.#original(latch.state[variable]);
+      return slot !== undefined && slot !== this.#atHead[variable];
+    });
   }
 
   #writeExit(exit: Exit): void {
@@ -363,8 +459,9 @@ export class PieceWriter implements PieceHooks {
   /** Stores a variable that lives in CpuState, if the piece changed it. */
   #storeBack(variable: number, slot: Slot): void {
     const fn = this.#fn;
-    if (slot === DEAD) return;
-    let value = slot instanceof LazyFlag ? this.#sem.force(slot, false) : slot;
+    let value = slot instanceof LazyFlag ? this.#sem.force(slot, false) : this.#original(slot);
+    if (value === DEAD) return;
+    assert(!(value instanceof LazyFlag), "flags on edges are forced");
     if (value === undefined || value === this.#atHead[variable]) {
       if (!this.#isChangedByLoop(variable)) return;
       value = this.valueAtHead(variable);
@@ -395,8 +492,7 @@ export class PieceWriter implements PieceHooks {
       fn.jump(first);
       return;
     }
-    const pending = fn.emit(`load volatile i32, ptr ${this.#transfers.pointer(offsetOf(CpuState, "pending"))}`);
-    fn.branch(fn.value(1, "i1", `icmp ne i32 ${pending}, 0`), poll, first, true);
+    this.#poll(poll, first);
   }
 
   #loadVariable(variable: number): void {

@@ -57,6 +57,8 @@ export class IrFunction {
   readonly module: IrModule;
   readonly #header: string;
   #text = "entry:\n";
+  /** What comes before #text, with the holes in it. */
+  readonly #before: string[] = [];
   #names = 0;
   #blocks = 0;
   #label = "entry";
@@ -107,6 +109,15 @@ export class IrFunction {
   /** Appends an instruction without a result. */
   effect(line: string): void {
     this.#text += `  ${line}\n`;
+  }
+
+  /** Leaves a place for lines that are known later only; gives what puts them there. */
+  hole(): (lines: string) => void {
+    const index = this.#before.push(this.#text, "") - 1;
+    this.#text = "";
+    return (lines) => {
+      this.#before[index] = lines;
+    };
   }
 
   /** Appends a terminator. */
@@ -175,7 +186,7 @@ export class IrFunction {
   /** Hands the finished function to its module. */
   finish(): void {
     if (!this.#ended) throw new Error(`internal error: block ${this.#label} has no terminator`);
-    this.module.append(`${this.#header} {\n${this.#text}}\n`);
+    this.module.append(`${this.#header} {\n${this.#before.join("")}${this.#text}}\n`);
   }
 }
 

@@ -1,0 +1,125 @@
+// Loops inside a piece. When a loop's head is written nobody knows yet what the loop changes, so everything that its
+// instructions could change becomes a phi, whose lines are filled in when the piece is done; LLVM drops those that turn out
+// to be the same all the time. The way in is a block of its own, before the head, where the paths from outside meet.
+
+import type { IrFunction, IrValue } from "../llvm/index.ts";
+import type { Instruction } from "../x86/index.ts";
+import type { Incoming } from "./edges.ts";
+import type { Block } from "./graph.ts";
+import { DEAD, type Slot } from "./sem.ts";
+import {
+  FLAG_FIRST,
+  GPR_FIRST,
+  HIGH_FIRST,
+  LOW_FIRST,
+  MASK_FIRST,
+  MID_FIRST,
+  VARIABLE_COUNT,
+  VARIABLES,
+} from "./variables.ts";
+
+const GPR_COUNT = 16;
+const VECTOR_COUNT = 32;
+const MASK_COUNT = 8;
+
+/** A loop changed what its instructions did not seem to: the piece must be written once more, with all in phis. */
+export class LoopSurprise extends Error {}
+
+/** Whether a loop of these instructions may change each variable. Flags are not looked at. */
+export function changedByLoop(instructions: Iterable<Instruction>): boolean[] {
+  const changed = new Array<boolean>(VARIABLE_COUNT).fill(false);
+  const fill = (first: number, count: number): void => void changed.fill(true, first, first + count);
+  fill(GPR_FIRST, GPR_COUNT);
+  for (const instruction of instructions) {
+    if (instruction.opmask !== 0) fill(MASK_FIRST, MASK_COUNT);
+    if (/^Vzero/.test(instruction.mnemonic))
+      for (const first of [LOW_FIRST, MID_FIRST, HIGH_FIRST]) fill(first, VECTOR_COUNT);
+    for (const operand of instruction.operands) {
+      if (operand.kind === "mask") fill(MASK_FIRST, MASK_COUNT);
+      if (operand.kind !== "vector") continue;
+      // Some instructions have register 0 as an operand that is not named.
+      for (const register of [0, operand.register]) {
+        for (const first of [LOW_FIRST, MID_FIRST, HIGH_FIRST]) changed[first + register] = true;
+      }
+    }
+  }
+  return changed;
+}
+
+/** What leads into a loop. */
+export interface LoopEntry {
+  /** Label of the LLVM block before the head. */
+  readonly label: string;
+  readonly slots: readonly Slot[];
+  /** Operand texts of what may change; undefined where the slot is. */
+  readonly texts: readonly (string | undefined)[];
+}
+
+/** One loop while its piece is being written. */
+export class Loop {
+  readonly head: Block;
+  /** The ways back to the head that have been written. */
+  readonly latches: Incoming[] = [];
+  readonly #entry: LoopEntry;
+  readonly #prefix: string;
+  readonly #phis: (IrValue | undefined)[];
+  readonly #fill: (lines: string) => void;
+  readonly #same: (boolean | undefined)[] = [];
+
+  /** To be made at the start of the head's LLVM block; `isChanged` by variable, flags included. */
+  constructor(fn: IrFunction, head: Block, entry: LoopEntry, isChanged: readonly boolean[]) {
+    this.head = head;
+    this.#entry = entry;
+    this.#prefix = `%l${head.start.toString(16)}_`;
+    this.#phis = VARIABLES.map(({ name, width, type }, v) =>
+      isChanged[v] ? fn.named(width, type, `${this.#prefix}${name}`) : undefined,
+    );
+    this.#fill = fn.hole();
+  }
+
+  /** The state at the head. */
+  state(): Slot[] {
+    return this.#entry.slots.map((slot, v) => this.#phis[v] ?? (v >= FLAG_FIRST ? DEAD : slot));
+  }
+
+  /** The phis, with their variables. */
+  *phis(): Generator<[variable: number, phi: IrValue]> {
+    for (const [variable, phi] of this.#phis.entries()) if (phi) yield [variable, phi];
+  }
+
+  /** Notes a way back. */
+  addLatch(latch: Incoming): void {
+    for (let v = 0; v < FLAG_FIRST; v++) {
+      if (this.#phis[v] === undefined && latch.state[v] !== this.#entry.slots[v])
+        throw new LoopSurprise(VARIABLES[v]!.name);
+    }
+    this.latches.push(latch);
+  }
+
+  /** What a variable was before the loop, if the loop leaves it as it is; else undefined. Asked when all is written. */
+  unchanged(variable: number, original: (slot: Slot) => Slot): { readonly slot: Slot } | undefined {
+    const phi = this.#phis[variable];
+    if (this.#same[variable] === undefined) {
+      // A loop around this one asks again; meanwhile it counts as changed.
+      this.#same[variable] = false;
+      this.#same[variable] = this.latches.every((latch) => original(latch.state[variable]) === phi);
+    }
+    return this.#same[variable] ? { slot: this.#entry.slots[variable] } : undefined;
+  }
+
+  /** Writes the phis. `nameAtHead` names a variable's value at the head of the piece. */
+  finish(nameAtHead: (variable: number) => string): void {
+    let lines = "";
+    for (const [v, phi] of this.#phis.entries()) {
+      if (!phi) continue;
+      const { name, type } = VARIABLES[v]!;
+      const parts = [`[ ${this.#entry.texts[v] ?? nameAtHead(v)}, %${this.#entry.label} ]`];
+      for (const { label, texts } of this.latches) {
+        // An empty text is a dropped flag.
+        parts.push(`[ ${texts[v] === "" ? "false" : (texts[v] ?? nameAtHead(v))}, %${label} ]`);
+      }
+      lines += `  ${this.#prefix}${name} = phi ${type} ${parts.join(", ")}\n`;
+    }
+    this.#fill(lines);
+  }
+}
