@@ -20,6 +20,7 @@ const VERBS: readonly (readonly [name: string, summary: string])[] = [
   ["lab", "a second node of another architecture on this machine: up, status, shell, down"],
   ["exec", "start an x86-64 program as translated code"],
   ["translate", "translate an ELF file and report coverage"],
+  ["bench", "measure translated code against the programs' own arm64 builds"],
   ["recode", "turn a checkpoint into translated form or back into home form"],
   ["inspect", "print what a checkpoint holds"],
   ["syscalls", "list the system calls and how far a program on a foreign node is given them"],
