@@ -3,7 +3,7 @@
 // while it logs and serves pages, between two real Docker engines, two real kernels and CRIU. Needs root.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, test } from "node:test";
@@ -42,4 +42,21 @@ test("a working container moves amd64 → arm64 → amd64 and nothing is lost", 
     abroad!.mapped.some((path) => path.endsWith(".hct")),
     "abroad it executes a translation",
   );
+});
+
+test("a program that was never at home starts on the arm64 node", { timeout: 15 * MINUTES }, async () => {
+  const root = join(scratch, "root");
+  mkdirSync(join(root, "bin"), { recursive: true });
+  copyFileSync("/usr/bin/busybox", join(root, "bin/busybox"));
+  const up = await run(hcontainer, ["lab", "up"], { env, timeoutMs: 10 * MINUTES });
+  assert.equal(up.status, 0, up.stderr);
+  const exec = (script: string) => {
+    const words = ["exec", "--node", "arm64", "--rootfs", root, "--", "/bin/busybox", "sh", "-c", script];
+    return run(hcontainer, words, { env, input: "some input\n", timeoutMs: 5 * MINUTES });
+  };
+  const script = "busybox uname -m; busybox tr a-z A-Z; busybox seq 1 100 | busybox md5sum; echo x >/written; exit 7";
+  const { stdout, status } = await exec(`PATH=/bin; ${script}`);
+  const md5 = (await run("sh", ["-c", "seq 1 100 | md5sum"])).stdout;
+  assert.deepEqual([stdout, status], [`x86_64\nSOME INPUT\n${md5}`, 7]);
+  assert.equal((await exec("test -e /written || kill -KILL $$")).status, 128 + 9);
 });

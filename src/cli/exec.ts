@@ -1,18 +1,23 @@
-// `hcontainer exec`: starts an x86-64 program translated, under qemu user mode on this machine.
+// `hcontainer exec`: starts an x86-64 program translated, under qemu user mode on this machine or on a foreign node.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { constants, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { InputError } from "../base/index.ts";
 import {
+  type FoundProgram,
   filesOf,
   locateProgram,
+  type OfferedTranslation,
+  prepareOnNode,
   qemuCommand,
   qemuNodeDirectory,
   rememberFiles,
   seenFiles,
   seenVariants,
+  stageOnNode,
+  stageRoot,
   translateFiles,
   withoutFiles,
 } from "../exec/index.ts";
@@ -26,10 +31,12 @@ usage: hcontainer exec [OPTION]... -- PROGRAM [ARGUMENT]...
 
 The program and the libraries that it names are translated first, each file once: translations are cached by content and
 shared by all programs. What else earlier runs of the program have mapped is translated too, and in the variants that they
-needed: for threads and shared memory, and for faults that the program handles. Code without a translation is interpreted. Runs under qemu user mode (Debian's package qemu-user-static).
+needed: for threads and shared memory, and for faults that the program handles. Code without a translation is interpreted. Without --node it runs on this machine, under qemu user mode (Debian's package qemu-user-static).
 
   --arch arm64       instruction set of the translation (the only one today)
   --rootfs DIR       root directory of the program, with its libraries; this machine's own without it. Needs root
+  --node NODE        run on a foreign node ('hcontainer nodes'), in a copy of --rootfs that stays there; what the program
+                     writes is gone afterwards
   --workdir DIR      where the program starts, inside the root directory
   --interpret        translate nothing
   --without PART     leave out files whose path contains PART; may be repeated. For finding a translation at fault
@@ -42,6 +49,7 @@ a signal ended it; 125 when exec itself failed, 126 when the file is no program 
 examples:
   hcontainer exec --arch arm64 -- /bin/ls -l /
   hcontainer exec --rootfs ./debian -- python3 -c 'print(1 / 3)'
+  hcontainer exec --node arm64 --rootfs ./debian -- sh -c 'uname -m; sha256sum /bin/sh'
   hcontainer exec --interpret -- sha256sum /etc/passwd
 `;
 
@@ -66,12 +74,75 @@ function runInOurPlace(line: CommandLine): Promise<number> {
   });
 }
 
+interface Start {
+  readonly found: FoundProgram;
+  readonly cwd: string;
+  /** Undefined for this machine's own. */
+  readonly root: string | undefined;
+  readonly translations: readonly OfferedTranslation[];
+}
+
+async function startHere({ found, cwd, root, translations }: Start): Promise<number> {
+  const node = await qemuNodeDirectory(translations);
+  const scratch = await mkdtemp(join(tmpdir(), "hcontainer-exec-"));
+  try {
+    const log = join(scratch, "log");
+    // The program may be another user by the time that it maps something.
+    await writeFile(log, "");
+    await chmod(scratch, 0o755);
+    await chmod(log, 0o666);
+    const status = await runInOurPlace(qemuCommand(found, node, log, root === undefined ? { cwd } : { root, cwd }));
+    await rememberFiles(found.file, log);
+    return status;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** The environment that a program on another machine gets: ours, but for what is ours alone. */
+function environmentThere(): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env))
+    if (value !== undefined && !name.startsWith("HCONTAINER_") && /^\w+$/.test(name)) env[name] = value;
+  return env;
+}
+
+async function startThere(
+  name: string,
+  { found, cwd, root, translations }: Start,
+  progress: Progress,
+): Promise<number> {
+  // Loaded when asked for: start-up time counts where programs run here.
+  const { NodeList, prepareForeign } = await import("./node-list.ts");
+  const nodes = await NodeList.attach();
+  try {
+    const node = await nodes.node(name);
+    if (node.architecture !== "arm64") throw new UsageError(`--node: ${name} is no foreign node`);
+    progress.step(`prepare ${name}`);
+    await prepareForeign(node.shell);
+    await stageOnNode(node.shell, node.nodeDirectory, translations);
+    const there = await stageRoot(node.shell, root!);
+    progress.done();
+    const terminal = process.stdin.isTTY === true && process.stdout.isTTY;
+    const options = { cwd, env: environmentThere(), terminal };
+    const program = await prepareOnNode(node.shell, node.nodeDirectory, there, found, options);
+    try {
+      return await runInOurPlace(program.line);
+    } finally {
+      await program.close();
+    }
+  } finally {
+    await nodes.close();
+  }
+}
+
 async function start(args: string[]): Promise<number> {
   const { values, operands } = parseVerb(
     args,
     {
       arch: { type: "string", default: "arm64" },
       rootfs: { type: "string" },
+      node: { type: "string" },
       workdir: { type: "string" },
       interpret: { type: "boolean", default: false },
       without: { type: "string", multiple: true, default: [] },
@@ -81,6 +152,7 @@ async function start(args: string[]): Promise<number> {
     ["PROGRAM", "ARGUMENT..."],
   );
   if (values.arch !== "arm64") throw new UsageError(`--arch wants arm64, not '${values.arch}'`);
+  if (values.node !== undefined && values.rootfs === undefined) throw new UsageError("--node wants --rootfs");
   const root = values.rootfs === undefined ? "/" : resolve(values.rootfs);
   if (!(await stat(root).catch(() => undefined))?.isDirectory())
     throw new UsageError(`--rootfs: there is no directory '${root}'`);
@@ -97,19 +169,8 @@ async function start(args: string[]): Promise<number> {
   });
   progress.done();
   if (values["translate-only"]) return 0;
-
-  const node = await qemuNodeDirectory(translations);
-  const scratch = await mkdtemp(join(tmpdir(), "hcontainer-exec-"));
-  try {
-    const log = join(scratch, "log");
-    await writeFile(log, "", { mode: 0o666 });
-    const place = values.rootfs === undefined ? { cwd } : { root, cwd };
-    const status = await runInOurPlace(qemuCommand(found, node, log, place));
-    await rememberFiles(found.file, log);
-    return status;
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  const request = { found, cwd, root: values.rootfs === undefined ? undefined : root, translations };
+  return values.node === undefined ? startHere(request) : startThere(values.node, request, progress);
 }
 
 /** Runs the verb. */

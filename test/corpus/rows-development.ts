@@ -80,7 +80,7 @@ export const DEVELOPMENT: readonly CorpusProgram[] = [
     name: "make",
     root: "development",
     package: "make",
-    script: `make -s -j2; make -n clean; make -q || echo $?; touch -d 2030-01-01 a.in; make; make nosuch || echo $?; cat all; rm a.in`,
+    script: `make -s -j2 >/dev/null; make -n clean; make -q || echo $?; touch -d 2001-01-01 a.out; make; make nosuch || echo $?; cat all; rm a.in`,
     files: {
       Makefile: `SRC := a b c\nall: $(SRC:%=%.out)\n\tcat $^ > $@\n%.out: %.in\n\ttr a-z A-Z < $< > $@\n\t@echo made $@ from $<\nclean: ; rm -f *.out all\n.PHONY: clean\n$(info $(words $(SRC)) $(patsubst %,x%,$(SRC)) $(shell echo shell) $(sort c b a))\n`,
       "a.in": "aaa\n",
