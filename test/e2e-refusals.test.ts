@@ -4,7 +4,8 @@
 // every refusal it must have gone on at the source.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
@@ -74,12 +75,17 @@ async function assertWorks(node: MigrationNode): Promise<void> {
 }
 
 /** Migrates and does harm when a step begins; the migration must fail and the container go on. */
-async function assertSurvives(step: string, harm: () => Promise<unknown>, expected: RegExp): Promise<void> {
+async function assertSurvives(
+  step: string,
+  harm: () => Promise<unknown>,
+  expected: RegExp,
+  freezeTimeoutMs?: number,
+): Promise<void> {
   await startContainer();
   const onStep = async (name: string, ms: number | undefined): Promise<void> => {
     if (name === step && ms === undefined) await harm();
   };
-  await assert.rejects(migrate(home, foreign, NAME, { translate, onStep }), (error: unknown) => {
+  await assert.rejects(migrate(home, foreign, NAME, { translate, onStep, freezeTimeoutMs }), (error: unknown) => {
     assert.ok(error instanceof MigrationFailed, String(error));
     assert.equal(error.exit, "rolledBack", `${error.message}\n${error.log}`);
     assert.match(`${error.code}\n${error.message}\n${error.log}`, expected);
@@ -126,6 +132,33 @@ test("a full disk on the target is reported and the container goes on", async ()
   } finally {
     await foreign.shell.run("rm", ["-f", file]);
   }
+});
+
+test("a freeze that takes too long is waited for and undone", async () => {
+  await assertSurvives("prepare", async () => undefined, /freeze-timeout/, 1);
+});
+
+test("a migration whose process is killed in the freeze is recovered", async () => {
+  await startContainer();
+  const child = spawn(join(ROOT, "bin/hcontainer"), ["migrate", NAME, "arm64"], { stdio: "ignore" });
+  const ended = new Promise<void>((done) => child.once("close", () => done()));
+  const inFreeze = (): boolean =>
+    readdirSync(state)
+      .map((name) => readFileSync(join(state, name), "utf8").trim().split("\n"))
+      .some((lines) => lines.at(-1)!.includes('"begin","step":"freeze"'));
+  while (child.exitCode === null && !inFreeze()) await new Promise((done) => setTimeout(done, 5));
+  assert.equal(child.exitCode, null, "it was killed before its end");
+  // The front is a shell that has become Node.
+  child.kill("SIGKILL");
+  await ended;
+  const recovered = await run(join(ROOT, "bin/hcontainer"), ["migrate", "--recover", "--json"]);
+  assert.equal(recovered.status, 0, recovered.stderr);
+  const reports = JSON.parse(recovered.stdout) as { container: string; result: string }[];
+  assert.deepEqual(
+    reports.map(({ container, result }) => [container, result]),
+    [[NAME, "rolled back"]],
+  );
+  await assertWorks(home);
 });
 
 test("a target whose engine dies in the middle is survived", async () => {

@@ -79,6 +79,7 @@ export interface EngineReply {
 
 export interface RequestOptions {
   readonly body?: Json | undefined;
+  /** Two minutes unless said; infinity waits as long as the connection lives. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -131,14 +132,11 @@ export class Docker {
     } else if (method === "POST") headers["Content-Length"] = "0";
     return await new Promise<EngineReply>((resolve, reject) => {
       const sent = httpRequest({ agent: this.#connection(), method, path, headers });
-      const timer = setTimeout(() => {
-        sent.destroy(
-          new HostError(
-            "timeout",
-            `the engine of ${this.shell.name} did not answer ${method} ${path} in ${timeoutMs} ms`,
-          ),
-        );
-      }, timeoutMs);
+      const late = (): void => {
+        const what = `did not answer ${method} ${path} in ${timeoutMs} ms`;
+        sent.destroy(new HostError("timeout", `the engine of ${this.shell.name} ${what}`));
+      };
+      const timer = Number.isFinite(timeoutMs) ? setTimeout(late, timeoutMs) : undefined;
       const fail = (cause: Error): void => {
         clearTimeout(timer);
         if (cause instanceof HostError) reject(cause);

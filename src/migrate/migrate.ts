@@ -3,20 +3,14 @@
 // resumes it. Each step is in the journal before it begins.
 
 import { HostError, InputError } from "../base/index.ts";
-import { drainConnections, holdConnections, type Json, jsonAt, runPipeline, textAt } from "../host/index.ts";
+import { type Json, jsonAt, runPipeline, textAt } from "../host/index.ts";
 import { findProblems } from "./check.ts";
 import { type Container, checkpointDirectory, inspectContainer, logFile, twinRequest } from "./container.ts";
+import { freeze } from "./freeze.ts";
 import { Journal } from "./journal.ts";
 import type { MigrationNode } from "./node.ts";
 import { problemsError } from "./problem.ts";
-import {
-  type Attempt,
-  removeContainer,
-  rollBack,
-  setRestartPolicy,
-  startFromCheckpoint,
-  withCriuLog,
-} from "./rollback.ts";
+import { type Attempt, removeContainer, rollBack, setRestartPolicy, startFromCheckpoint } from "./rollback.ts";
 import { applyDifference, copyDirectory, difference, type Snapshot, snapshot } from "./transfer.ts";
 import { type StagedTranslation, stageTranslations, type Translate } from "./translations.ts";
 
@@ -25,8 +19,8 @@ export interface MigrateOptions {
   /** Called, and awaited, when a step begins (`ms` undefined) and when it is done. */
   readonly onStep?: (step: string, ms: number | undefined) => void | Promise<void>;
   readonly onNote?: (text: string) => void;
-  /** How long the freeze may take. */
-  readonly freezeTimeoutMs?: number;
+  /** How long the freeze may take; one that took longer is undone. */
+  readonly freezeTimeoutMs?: number | undefined;
   /** How long the twin must have run before the source is given up. */
   readonly settleMs?: number;
 }
@@ -152,42 +146,6 @@ async function checkSpace(source: MigrationNode, target: MigrationNode, containe
     );
 }
 
-/** Brings the container's connections into a state that can be dumped: no new ones, then none that only the kernel has. */
-async function standStill(source: MigrationNode, container: Container): Promise<() => Promise<void>> {
-  const admit = await holdConnections(source.shell, container.initPid);
-  const release = async (): Promise<void> => {
-    await source.docker.request("POST", `/containers/${container.id}/unpause`);
-    await admit();
-  };
-  try {
-    // The engine pauses a container for a checkpoint anyhow; paused a moment earlier, it closes nothing meanwhile.
-    await source.docker.call("POST", `/containers/${container.id}/pause`);
-    await drainConnections(source.shell, container.initPid);
-  } catch (error) {
-    await release();
-    throw error;
-  }
-  return release;
-}
-
-async function freeze(source: MigrationNode, container: Container, name: string, timeoutMs: number): Promise<void> {
-  try {
-    await source.docker.call("POST", `/containers/${container.id}/checkpoints`, {
-      body: { CheckpointID: name, Exit: true },
-      timeoutMs,
-    });
-  } catch (error) {
-    throw await withCriuLog(source, error);
-  }
-  // The engine answers when the dump is written; its bookkeeping of the exit follows.
-  for (let tries = 0; tries < 200; tries++) {
-    const now = await source.docker.call("GET", `/containers/${container.id}/json`);
-    if (jsonAt(now, "State", "Running") === false) return;
-    await new Promise((done) => setTimeout(done, 25));
-  }
-  throw new HostError("freeze-incomplete", `the engine of ${source.name} says the container still runs after its dump`);
-}
-
 /** Brings the container's log to the target, so that its history moves along. */
 async function copyLog(
   source: MigrationNode,
@@ -265,17 +223,8 @@ async function switchOver(
 ): Promise<{ downtimeMs: number; checkpointBytes: number }> {
   const { checkpoint } = migration.attempt;
   const start = performance.now();
-  await migration.run("freeze", async () => {
-    // A foreign node's OCI runtime does it itself, where it knows best when.
-    const isHome = source.architecture === container.home;
-    const release = isHome ? await standStill(source, container) : undefined;
-    try {
-      await freeze(source, container, checkpoint, options.freezeTimeoutMs ?? 180_000);
-    } catch (error) {
-      await release?.();
-      throw error;
-    }
-  });
+  const timeoutMs = options.freezeTimeoutMs ?? 180_000;
+  await migration.run("freeze", () => freeze(source, container, checkpoint, timeoutMs), { isFreezeTried: true });
   const from = checkpointDirectory(source, container.id, checkpoint);
   await migration.run("sync", async () => {
     const now = await snapshot(source, container.upperDirectory, NOT_COPIED);
@@ -330,6 +279,7 @@ export async function migrate(
     twinId: "",
     restartPolicy: jsonAt(container.inspect, "HostConfig", "RestartPolicy") ?? { Name: "no" },
     networks: jsonAt(container.inspect, "NetworkSettings", "Networks") ?? {},
+    isFreezeTried: false,
     isStartTried: false,
   };
   const journal = new Journal(id, { container: container.name, source: source.name, target: target.name });

@@ -28,6 +28,7 @@ function lastAttempt(journal: OldJournal): Attempt | undefined {
     twinId: textAt(attempt, "twinId"),
     restartPolicy: jsonAt(attempt, "restartPolicy") ?? { Name: "no" },
     networks: jsonAt(attempt, "networks") ?? {},
+    isFreezeTried: jsonAt(attempt, "isFreezeTried") === true,
     isStartTried: jsonAt(attempt, "isStartTried") === true,
   };
 }

@@ -3,7 +3,8 @@
 
 import { HostError } from "../base/index.ts";
 import { admitConnections, type Json, jsonAt, objectAt, shieldAddresses, textAt } from "../host/index.ts";
-import { checkpointDirectory } from "./container.ts";
+import { CLEAN_TIMEOUT_MS, stateOf, withCriuLog } from "./engine.ts";
+import { outcomeOfFreeze } from "./freeze.ts";
 import type { MigrationNode } from "./node.ts";
 
 /** What has to be known to end a migration; it is in the journal. */
@@ -16,21 +17,14 @@ export interface Attempt {
   readonly restartPolicy: Json;
   /** The container's networks as they were. */
   readonly networks: Json;
+  /** True once the source was asked to freeze the container. */
+  readonly isFreezeTried: boolean;
   /** True once the target was asked to start the twin. */
   readonly isStartTried: boolean;
 }
 
-const RESTORE_TIMEOUT_MS = 300_000;
-const CLEAN_TIMEOUT_MS = 30_000;
-
-async function stateOf(
-  node: MigrationNode,
-  id: string,
-): Promise<{ isRunning: boolean; isPaused: boolean; pid: number }> {
-  const { status, body } = await node.docker.request("GET", `/containers/${id}/json`, { timeoutMs: CLEAN_TIMEOUT_MS });
-  const is = (key: string): boolean => status === 200 && jsonAt(body, "State", key) === true;
-  return { isRunning: is("Running"), isPaused: is("Paused"), pid: Number(jsonAt(body, "State", "Pid") ?? 0) };
-}
+/** Long, as an engine that is no longer listened to goes on restoring: two of the same container would run. */
+const RESTORE_TIMEOUT_MS = 900_000;
 
 /** True when the container made at the target runs. */
 export async function isTwinRunning(target: MigrationNode, twinId: string): Promise<boolean> {
@@ -72,16 +66,6 @@ async function pinAddresses(node: MigrationNode, id: string, networks: Json): Pr
   }
 }
 
-/** The error with what CRIU wrote into the log that the engine names, if that is still there. */
-export async function withCriuLog(node: MigrationNode, error: unknown): Promise<unknown> {
-  if (!(error instanceof HostError)) return error;
-  const path = /(?:log file: |path= ?)(\/\S+\.log)/.exec(error.log)?.[1];
-  if (path === undefined) return error;
-  const { stdout } = await node.shell.run("sh", ["-c", 'grep -a Error "$1" | tail -n 8', "sh", path]);
-  if (stdout.trim() === "") return error;
-  return new HostError(error.code, error.message, `${error.log}\n${stdout}`, error.cause);
-}
-
 /** Every address that the container has on `networks`, as inspect describes them. */
 function addressesOn(networks: Json): string[] {
   return Object.values(objectAt(networks))
@@ -110,17 +94,16 @@ export async function startFromCheckpoint(
 /** Makes sure that the container runs at the source, from its checkpoint if it was frozen. */
 export async function resumeSource(source: MigrationNode, attempt: Attempt): Promise<void> {
   const { containerId, checkpoint } = attempt;
+  if (attempt.isFreezeTried) await outcomeOfFreeze(source, containerId, checkpoint);
   const state = await stateOf(source, containerId);
   if (state.isRunning) {
     await admitConnections(source.shell, state.pid);
     if (state.isPaused) await source.docker.call("POST", `/containers/${containerId}/unpause`);
   } else {
-    const directory = checkpointDirectory(source, containerId, checkpoint);
-    const there = await source.shell.run("test", ["-f", `${directory}/inventory.img`]);
-    if (there.status !== 0)
+    if (!attempt.isFreezeTried)
       throw new HostError(
         "source-stopped",
-        `container ${containerId.slice(0, 12)} has ended on ${source.name} and there is no checkpoint of it`,
+        `container ${containerId.slice(0, 12)} has ended on ${source.name} by itself`,
       );
     await pinAddresses(source, containerId, attempt.networks);
     await startFromCheckpoint(source, containerId, checkpoint, attempt.networks);
