@@ -1,1 +1,2 @@
 export { RuncArguments } from "./arguments.ts";
+export { recodeToForeign, recodeToHome } from "./recoder.ts";
