@@ -39,10 +39,11 @@ function findReturning(graph: Graph): Set<Block> {
   const returning = new Set<Block>();
   const dependents = new Map<Block, Block[]>();
   for (const block of graph.blocks.values()) {
+    // Within a function the predecessors are at hand.
     const after = blockAfter(graph, block);
-    for (const other of [...block.successors, block.callee, block.returnPoint, after]) {
-      if (other) append(dependents, other, block);
-    }
+    if (block.callee) append(dependents, block.callee, block);
+    if (block.returnPoint) append(dependents, block.returnPoint, block);
+    if (after) append(dependents, after, block);
   }
   const returns = (block: Block): boolean => {
     if (block.isInterpreted) {
@@ -60,6 +61,7 @@ function findReturning(graph: Graph): Set<Block> {
   for (let block = queue.pop(); block; block = queue.pop()) {
     if (returning.has(block) || !returns(block)) continue;
     returning.add(block);
+    for (const predecessor of block.predecessors) queue.push(predecessor);
     // One at a time: a function has as many dependents as callers, too many for the arguments of one call.
     for (const dependent of dependents.get(block) ?? []) queue.push(dependent);
   }

@@ -21,7 +21,7 @@ import { changedByLoop, Loop } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import type { PrivateFrame } from "./private-frames.ts";
 import { DEAD, LazyFlag, type LiftOptions, LiftSem, type PieceHooks, type Slot } from "./sem.ts";
-import { ALL_FLAGS, ARGUMENTS, FLAG_FIRST, PARAMETERS, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
+import { ALL_FLAGS, ARGUMENTS, FLAG_FIRST, IN_MEMORY, PARAMETERS, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
 
 /** Symbol of the word that holds the guest's load bias. */
 export const BIAS_SYMBOL = "hc_guest_bias";
@@ -74,6 +74,7 @@ export class PieceWriter implements PieceHooks {
   readonly #latches: Incoming[] = [];
   readonly #exits: Exit[] = [];
   readonly #atHead: (IrValue | undefined)[] = new Array<IrValue | undefined>(VARIABLE_COUNT).fill(undefined);
+  readonly #argumentTexts: string[] = [];
   #bias: IrValue | null = null;
   #pc = 0;
   #blockEnd = 0;
@@ -337,9 +338,11 @@ export class PieceWriter implements PieceHooks {
   #addExit(exit: ExitWithout<"label">): string {
     const label = this.#fn.newLabel("exit");
     // A flag that is forced later, in another block, must be made once more in the exit.
-    const state = exit.state.map((slot) =>
-      slot instanceof LazyFlag ? (slot.forced ?? new LazyFlag(slot.make)) : slot,
-    );
+    const state = exit.state.slice();
+    for (let v = FLAG_FIRST; v < VARIABLE_COUNT; v++) {
+      const slot = state[v];
+      if (slot instanceof LazyFlag) state[v] = slot.forced ?? new LazyFlag(slot.make);
+    }
     this.#exits.push({ ...exit, label, state } as Exit);
     return label;
   }
@@ -422,17 +425,27 @@ export class PieceWriter implements PieceHooks {
     });
   }
 
+  /** Type and text of an argument that has not changed since the head. */
+  #argumentAtHead(variable: number): string {
+    const known = this.#argumentTexts[variable];
+    if (known !== undefined) return known;
+    const text = this.#fn.typed(this.valueAtHead(variable), VARIABLES[variable]!.type);
+    this.#argumentTexts[variable] = text;
+    return text;
+  }
+
   #writeExit(exit: Exit): void {
     const fn = this.#fn;
     fn.begin(exit.label);
-    for (let v = 0; v < VARIABLE_COUNT; v++) {
-      if (VARIABLES[v]!.isArgument) continue;
+    for (const v of IN_MEMORY) {
       if (v >= FLAG_FIRST && (exit.flags & (1 << (v - FLAG_FIRST))) === 0) continue;
-      this.#storeBack(v, exit.state[v]);
+      if (exit.state[v] !== undefined || this.#latches.length > 0) this.#storeBack(v, exit.state[v]);
     }
-    const args = ARGUMENTS.map((v) =>
-      fn.typed((exit.state[v] as IrValue | undefined) ?? this.valueAtHead(v), VARIABLES[v]!.type),
-    );
+    const args: string[] = [];
+    for (const v of ARGUMENTS) {
+      const value = exit.state[v] as IrValue | undefined;
+      args.push(value ? fn.typed(value, VARIABLES[v]!.type) : this.#argumentAtHead(v));
+    }
     switch (exit.kind) {
       case "piece":
         this.#transfers.toPiece(

@@ -98,7 +98,9 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   flagsSet = 0;
   #isConditional = false;
   #instruction: Instruction | null = null;
-  #stateAtStart: Slot[] | null = null;
+  /** What the current instruction has overwritten, oldest first: variables, and what was in them. */
+  readonly #written: number[] = [];
+  readonly #overwritten: Slot[] = [];
 
   constructor(fn: IrFunction, hooks: PieceHooks, options: LiftOptions) {
     super(fn);
@@ -119,7 +121,8 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   startInstruction(instruction: Instruction): void {
     if (this.#region?.isOver) this.#region = null;
     this.#instruction = instruction;
-    this.#stateAtStart = null;
+    this.#written.length = 0;
+    this.#overwritten.length = 0;
     this.#isConditional = false;
     this.control = null;
     this.flagsRead = 0;
@@ -128,7 +131,9 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
 
   /** The state before the current instruction. */
   stateAtStart(): readonly Slot[] {
-    return this.#stateAtStart ?? this.state.slice();
+    const state = this.state.slice();
+    for (let i = this.#written.length - 1; i >= 0; i--) state[this.#written[i]!] = this.#overwritten[i];
+    return state;
   }
 
   /** The value of a variable that is no lazy flag. */
@@ -140,7 +145,8 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   }
 
   write(variable: number, value: Slot): void {
-    this.#stateAtStart ??= this.state.slice();
+    this.#written.push(variable);
+    this.#overwritten.push(this.state[variable]);
     this.state[variable] = value;
   }
 

@@ -73,6 +73,9 @@ export const ARGUMENTS: readonly number[] = [
   ...Array.from({ length: ARGUMENT_VECTORS }, (_, i) => LOW_FIRST + i),
 ];
 
+/** Variables that live in CpuState. */
+export const IN_MEMORY: readonly number[] = VARIABLES.flatMap(({ isArgument }, v) => (isArgument ? [] : [v]));
+
 /** Parameter list of every piece. */
 export const PARAMETERS = `ptr noalias %state, ${ARGUMENTS.map((v) => `${VARIABLES[v]!.type} %${VARIABLES[v]!.name}`).join(", ")}`;
 /** Parameter types of every piece. */
