@@ -106,7 +106,7 @@ async function lane(watch: Watch, name: string, values: Map<string, number[]>): 
     const computed = { number: fibonacci(n % 300), float: squares() };
     same("compute", await ask(connection, { kind: "compute", n: n % 300 }), computed);
     if (n % 10 === 0) same("sleep", await ask(connection, { kind: "sleep", seconds: 0.2 }), { slept: 0.2 });
-    await pause(10);
+    await pause(40);
   }
   connection.close();
 }
@@ -121,7 +121,7 @@ async function renewed(watch: Watch): Promise<void> {
     else watch.wrong(`the loop's turns go back: ${String(reply["turns"])} after ${turns}`);
     turns = Number(reply["turns"]);
     connection.close();
-    await pause(30);
+    await pause(80);
   }
 }
 

@@ -50,7 +50,7 @@ async function work(watch: Watch, name: string, model: Map<string, string>): Pro
     model.set(one, text);
     connection.send(`incr ${name}:counter 1\r\n`);
     watch.check("incr", await connection.line(), String(n));
-    await pause(5);
+    await pause(25);
   }
   connection.close();
 }
@@ -67,7 +67,7 @@ async function count(watch: Watch, counted: { steps: number }): Promise<void> {
       else watch.wrong(`incr answers ${line}`);
       counted.steps++;
     }
-    await pause(10);
+    await pause(40);
   }
   connection.close();
 }
@@ -79,7 +79,7 @@ async function renewed(watch: Watch): Promise<void> {
     const found = await gets(connection, [`still:${n}`]);
     watch.check(`still:${n}`, found.get(`still:${n}`)?.value ?? "nothing", contentOf("still", n));
     connection.close();
-    await pause(20);
+    await pause(60);
   }
 }
 

@@ -74,7 +74,7 @@ async function passed(watch: Watch, name: string): Promise<void> {
       const { subject, text } = await to.message();
       watch.check(`${name} ${k}`, `${subject} ${text}`, `${name}.${k % 7} ${textOf(k)}`);
     }
-    await pause(10);
+    await pause(40);
   }
   from.close();
   to.close();
@@ -94,7 +94,7 @@ async function answered(watch: Watch): Promise<void> {
     service.publish(request.reply, createHash("md5").update(request.text).digest("hex"));
     const { text } = await asking.message();
     watch.check(`answer ${n}`, text, createHash("md5").update(textOf(n)).digest("hex"));
-    await pause(10);
+    await pause(40);
   }
   asking.close();
   service.close();
@@ -106,7 +106,7 @@ async function renewed(watch: Watch): Promise<void> {
     if (link === undefined) return;
     await link.ping(watch);
     link.close();
-    await pause(30);
+    await pause(80);
   }
 }
 

@@ -48,7 +48,7 @@ async function kept(watch: Watch, way: Way, first: number): Promise<void> {
   if (connection === undefined) return;
   for (let n = first; !watch.isOver; n = (n + 1) % PAGES) {
     await fetch(watch, connection, way, n);
-    await pause(10);
+    await pause(40);
   }
   connection.close();
 }
@@ -60,7 +60,7 @@ async function renewed(watch: Watch): Promise<void> {
     if (connection === undefined) return;
     await fetch(watch, connection, WAYS[0]!, n);
     connection.close();
-    await pause(20);
+    await pause(60);
   }
 }
 

@@ -32,7 +32,7 @@ async function transfer(watch: Watch, lane: number, entries: Map<string, string>
     const end = n % 10 === 0 ? "ROLLBACK" : "COMMIT";
     watch.check(`lane ${lane}: end`, (await session.query(end)).tag, end);
     if (end === "COMMIT") entries.set(`${lane} ${n}`, text);
-    await pause(5);
+    await pause(25);
   }
   session.close();
 }
@@ -48,7 +48,7 @@ async function audit(watch: Watch): Promise<void> {
       "SELECT md5(string_agg(md5(k::text), ',' ORDER BY k)) FROM generate_series(1, 300) k",
     );
     watch.check("sort", rowsOf(sorted), JSON.stringify([[SORTED]]));
-    await pause(20);
+    await pause(60);
   }
   session.close();
 }

@@ -82,7 +82,7 @@ async function work(watch: Watch, name: string, model: Map<string, Reply>): Prom
     for (const expected of ["OK", "QUEUED", "QUEUED", [n <= 20 ? 1 : 0, String(n)]])
       watch.check(`${name}: transaction`, text(await receive(connection)), text(expected));
     model.set(`${name}:hash:${n % 20}`, String(n));
-    await pause(5);
+    await pause(25);
   }
   connection.close();
 }
@@ -123,7 +123,7 @@ async function renewed(watch: Watch): Promise<void> {
     const message = contentOf("echo", n);
     watch.check("ECHO", text(await ask(connection, "ECHO", message)), text(message));
     connection.close();
-    await pause(20);
+    await pause(60);
   }
 }
 

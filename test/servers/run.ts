@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { HostError } from "../../src/base/index.ts";
 import { type NodeList, translate } from "../../src/cli/node-list.ts";
-import type { NodeShell } from "../../src/host/index.ts";
+import { listAt, type NodeShell, textAt } from "../../src/host/index.ts";
 import { type MigrationNode, type MigrationReport, migrate, type Translate } from "../../src/migrate/index.ts";
 import type { ServerCase } from "./case.ts";
 import { imageOf, makeServerImage } from "./image.ts";
@@ -95,8 +95,12 @@ export interface RunOptions {
 
 const containerName = (server: ServerCase): string => `hcontainer-server-${server.name}`;
 
-async function removeContainers(nodes: readonly MigrationNode[], server: ServerCase): Promise<void> {
-  for (const node of nodes) await node.docker.request("DELETE", `/containers/${containerName(server)}?force=true`);
+/** Removes containers of this and of earlier runs, which would have the address. */
+async function removeContainers(nodes: readonly MigrationNode[]): Promise<void> {
+  const filters = encodeURIComponent(JSON.stringify({ name: ["hcontainer-server-"] }));
+  for (const node of nodes)
+    for (const found of listAt(await node.docker.call("GET", `/containers/json?all=1&filters=${filters}`)))
+      await node.docker.request("DELETE", `/containers/${textAt(found, "Id")}?force=true`);
 }
 
 /** The end of the container's log, wherever it is. */
@@ -113,7 +117,7 @@ async function lastLog(nodes: readonly MigrationNode[], server: ServerCase): Pro
 export async function roundTrip(list: NodeList, server: ServerCase, options: RunOptions): Promise<ServerReport> {
   const [home, foreign] = [await list.node("amd64"), await list.node("arm64")];
   const note = (text: string): void => options.onStep?.(`${server.name}: ${text}`);
-  await removeContainers([home, foreign], server);
+  await removeContainers([home, foreign]);
   note("make the image");
   await makeServerImage(home, server.image);
   const words = ["run", "-d", "--name", containerName(server), "--network", list.lab.network.name, "--ip", ADDRESS];
@@ -148,11 +152,12 @@ export async function roundTrip(list: NodeList, server: ServerCase, options: Run
     note("the client compares all data");
     const report = await client.end();
     const log = report.wrong > 0 ? await lastLog([home, foreign], server) : "";
-    await removeContainers([home, foreign], server);
+    await removeContainers([home, foreign]);
     return { name: server.name, title: server.title, moves, client: report, log };
   } catch (error) {
     note(await lastLog([home, foreign], server));
     client.kill();
+    await removeContainers([home, foreign]).catch(() => undefined);
     throw error;
   }
 }

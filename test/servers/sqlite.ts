@@ -76,7 +76,7 @@ async function lane(watch: Watch, database: string, written: Written): Promise<v
     const row = 1 + ((n * 7919) % n);
     const read = await ask(reader, { database, kind: "read", n: row });
     watch.check(`${database}: read ${row}`, JSON.stringify(read), JSON.stringify({ text: textOf(row) }));
-    await pause(5);
+    await pause(25);
   }
   writer.close();
   reader.close();
