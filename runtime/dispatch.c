@@ -19,6 +19,7 @@ void cpu_prepare(struct cpu_state *cpu) {
     cpu->exit_fn = (uint64_t)hc_exit_stub;
     cpu->dispatch_fn = (uint64_t)hc_dispatch_stub;
     cpu->decode_cache = (uint64_t)cpu + DECODE_CACHE_OFFSET;
+    cpu->home_cpu = (uint64_t)&PROC->home_cpu;
     private_of(cpu)->host_mxcsr = ~0u;
     private_of(cpu)->executing = EXECUTING_RUNTIME;
     lookup_clear(cpu);

@@ -7,8 +7,8 @@
 #include "home-cpu.h"
 
 /* The CPU that we answer for. A program has looked at its home CPU before it came here, and its choices (function
- * variants, sizes of save areas) are frozen in it; this is a Zen 4 with what src/sem does, and hosts vary. What differs from host
- * to host is all in this table: replace it by the home CPU's to be exact. */
+ * variants, sizes of save areas) are frozen in it. What is known of that CPU travels with the process (struct home_cpu): then we
+ * answer what both it and src/sem have. Else, and for what it does not tell, the answer is the table's: a Zen 4 with what src/sem has. */
 #define COMPONENT_X87 1ull
 #define COMPONENT_SSE 2ull
 #define COMPONENT_AVX 4ull
@@ -20,16 +20,40 @@
 #define HEADER_BYTES 64u
 #define MXCSR_MASK 0x2ffffu
 
-struct component { uint64_t bit; uint32_t bytes, offset; };
+struct component { uint64_t bit; uint32_t bytes, offset, offset_with_gap; };
 /* In the order of their bits; offsets in the standard format. */
 static const struct component COMPONENTS[] = {
-    {COMPONENT_AVX, 256, 576},
-    {COMPONENT_OPMASK, 64, 832},
-    {COMPONENT_ZMM_HIGH, 512, 896},
-    {COMPONENT_HIGH_ZMM, 1024, 1408},
+    {COMPONENT_AVX, 256, 576, 576},
+    {COMPONENT_OPMASK, 64, 832, 1088},
+    {COMPONENT_ZMM_HIGH, 512, 896, 1152},
+    {COMPONENT_HIGH_ZMM, 1024, 1408, 1664},
 };
 #define COMPONENT_COUNT (sizeof COMPONENTS / sizeof COMPONENTS[0])
 #define STANDARD_BYTES 2432u
+
+/** What is known of the home CPU, or 0. */
+static const struct home_cpu *home_of(const struct cpu_state *cpu) {
+    const struct home_cpu *home = (const struct home_cpu *)cpu->home_cpu;
+    return home && home->vendor ? home : 0;
+}
+
+static uint64_t enabled_components(const struct cpu_state *cpu) {
+    const struct home_cpu *home = home_of(cpu);
+    return home ? home->components & ENABLED_COMPONENTS : ENABLED_COMPONENTS;
+}
+
+static uint32_t offset_of(const struct cpu_state *cpu, const struct component *component) {
+    const struct home_cpu *home = home_of(cpu);
+    return home && home->has_gap ? component->offset_with_gap : component->offset;
+}
+
+/** Bytes of an area in the standard format with the enabled components. */
+static uint32_t standard_bytes(const struct cpu_state *cpu) {
+    uint32_t end = LEGACY_BYTES + HEADER_BYTES;
+    for (unsigned i = 0; i < COMPONENT_COUNT; i++)
+        if (enabled_components(cpu) & COMPONENTS[i].bit) end = offset_of(cpu, &COMPONENTS[i]) + COMPONENTS[i].bytes;
+    return end;
+}
 
 struct cpuid_line { uint32_t leaf, subleaf, eax, ebx, ecx, edx; };
 #define ANY_SUBLEAF 0xffffffffu
@@ -63,15 +87,55 @@ static const struct cpuid_line CPUID_LINES[] = {
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP };
 
+/** Leaf 13: state components. */
+static void fit_components(const struct cpu_state *cpu, uint32_t subleaf, struct cpuid_line *line) {
+    const struct home_cpu *home = home_of(cpu);
+    if (subleaf == 0) line->eax = (uint32_t)enabled_components(cpu), line->ebx = line->ecx = standard_bytes(cpu);
+    if (subleaf == 1) line->eax &= home->leafd1_eax, line->ebx = standard_bytes(cpu);
+    for (unsigned i = 0; i < COMPONENT_COUNT; i++) {
+        if (subleaf >= 2 && subleaf < 32 && COMPONENTS[i].bit == 1ull << subleaf) {
+            int enabled = (enabled_components(cpu) & COMPONENTS[i].bit) != 0;
+            line->eax = enabled ? COMPONENTS[i].bytes : 0;
+            line->ebx = enabled ? offset_of(cpu, &COMPONENTS[i]) : 0;
+        }
+    }
+}
+
+/** Makes the table's answer the home CPU's: of features, those that both have. */
+static void fit_home(const struct cpu_state *cpu, uint32_t leaf, uint32_t subleaf, struct cpuid_line *line) {
+    static const uint32_t INTEL[3] = {0x756e6547, 0x6c65746e, 0x49656e69}; /* GenuineIntel */
+    const struct home_cpu *home = home_of(cpu);
+    if ((leaf == 0 || leaf == 0x80000000) && home->vendor == 1) {
+        line->ebx = leaf ? 0 : INTEL[0], line->ecx = leaf ? 0 : INTEL[1], line->edx = leaf ? 0 : INTEL[2];
+        if (leaf) line->eax = 0x80000008;
+    }
+    if (leaf == 1) line->eax = home->signature, line->ecx &= home->leaf1_ecx, line->edx &= home->leaf1_edx;
+    if (leaf == 7 && subleaf == 0) line->ebx &= home->leaf7_ebx, line->ecx &= home->leaf7_ecx, line->edx &= home->leaf7_edx;
+    if (leaf == 0xd) fit_components(cpu, subleaf, line);
+    if (leaf == 0x80000001) {
+        line->eax = home->vendor == 1 ? 0 : home->signature;
+        line->ecx &= home->extended_ecx, line->edx &= home->extended_edx;
+    }
+    if (leaf >= 0x80000002 && leaf <= 0x80000004) {
+        const uint32_t *words = (const uint32_t *)(const void *)home->name + (leaf - 0x80000002) * 4;
+        line->eax = words[0], line->ebx = words[1], line->ecx = words[2], line->edx = words[3];
+    }
+}
+
 /** cpuid: leaf in eax, subleaf in ecx; what the table does not have is zeros. */
 void hc_helper_cpuid(struct cpu_state *cpu, uint64_t argument) {
     (void)argument;
     uint32_t leaf = (uint32_t)cpu->gpr[RAX], subleaf = (uint32_t)cpu->gpr[RCX];
     struct cpuid_line found = {0};
+    /* Intel describes its caches in leaf 4 as AMD does in its own. */
+    const struct home_cpu *home = home_of(cpu);
+    int is_intel = home && home->vendor == 1;
+    uint32_t wanted = is_intel && leaf == 4 ? 0x8000001d : is_intel && leaf == 0x8000001d ? 0 : leaf;
     for (unsigned i = 0; i < sizeof CPUID_LINES / sizeof CPUID_LINES[0]; i++) {
         const struct cpuid_line *line = &CPUID_LINES[i];
-        if (line->leaf == leaf && (line->subleaf == subleaf || line->subleaf == ANY_SUBLEAF)) found = *line;
+        if (line->leaf == wanted && (wanted || !leaf) && (line->subleaf == subleaf || line->subleaf == ANY_SUBLEAF)) found = *line;
     }
+    if (home) fit_home(cpu, leaf, subleaf, &found);
     cpu->gpr[RAX] = found.eax;
     cpu->gpr[RBX] = found.ebx;
     cpu->gpr[RCX] = found.ecx;
@@ -354,12 +418,12 @@ static uint64_t components_in_use(const struct cpu_state *cpu) {
 
 void hc_helper_xgetbv(struct cpu_state *cpu, uint64_t argument) {
     (void)argument;
-    cpu->gpr[RAX] = (uint32_t)cpu->gpr[RCX] == 0 ? ENABLED_COMPONENTS : components_in_use(cpu);
+    cpu->gpr[RAX] = (uint32_t)cpu->gpr[RCX] == 0 ? enabled_components(cpu) : components_in_use(cpu);
     cpu->gpr[RDX] = 0;
 }
 
 static uint64_t requested_components(const struct cpu_state *cpu) {
-    return (cpu->gpr[RDX] << 32 | (uint32_t)cpu->gpr[RAX]) & ENABLED_COMPONENTS;
+    return (cpu->gpr[RDX] << 32 | (uint32_t)cpu->gpr[RAX]) & enabled_components(cpu);
 }
 
 enum { WIDE = 1, COMPACT = 2, ONLY_USED = 4 };
@@ -382,7 +446,7 @@ static void save_extended(struct cpu_state *cpu, uint64_t address, int how) {
     uint64_t next = LEGACY_BYTES + HEADER_BYTES;
     for (unsigned i = 0; i < COMPONENT_COUNT; i++) {
         const struct component *c = &COMPONENTS[i];
-        uint64_t place = how & COMPACT ? next : c->offset;
+        uint64_t place = how & COMPACT ? next : offset_of(cpu, c);
         if (written & c->bit) save_component(cpu, c->bit, (uint8_t *)(address + place));
         if (requested & c->bit) next += c->bytes;
     }
@@ -415,7 +479,7 @@ static void load_extended(struct cpu_state *cpu, uint64_t address, int wide) {
     uint64_t next = bytes;
     for (unsigned i = 0; i < COMPONENT_COUNT; i++) {
         const struct component *c = &COMPONENTS[i];
-        offsets[i] = (uint32_t)(compact ? next : c->offset);
+        offsets[i] = (uint32_t)(compact ? next : offset_of(cpu, c));
         if (layout & c->bit) next += c->bytes;
         if (requested & present & c->bit) copy(copied + bytes, (const void *)(address + offsets[i]), c->bytes);
         offsets[i] = (uint32_t)bytes;

@@ -31,13 +31,14 @@ _Static_assert(sizeof(struct guest_sigframe) == 440, "rt_sigframe");
 enum { XSAVE_ST = 32, XSAVE_XMM = 160, XSAVE_SOFTWARE = 464, XSAVE_HEADER = 512, XSAVE_YMM_HIGH = 576, XSAVE_MOST = 8192 };
 
 /** Where the components of AVX-512 lie differs from CPU to CPU: AMD's areas have no gap, Intel's have one for MPX. */
-struct xsave_layout { uint32_t masks, zmm_high, zmm16, bytes; };
-static const struct xsave_layout WITHOUT_GAP = { 832, 896, 1408, 2432 }, WITH_GAP = { 1088, 1152, 1664, 2688 };
+struct xsave_layout { uint32_t masks, zmm_high, zmm16, bytes, features; };
+static const struct xsave_layout WITHOUT_GAP = { 832, 896, 1408, 2432, XFEATURES }, WITH_GAP = { 1088, 1152, 1664, 2688, XFEATURES };
 
 /** The layout that our cpuid tells. */
 static struct xsave_layout own_layout(void) {
     struct xsave_layout layout;
     struct cpu_state asked;
+    asked.home_cpu = (uint64_t)&PROC->home_cpu;
     uint32_t *to[4] = { &layout.masks, &layout.zmm_high, &layout.zmm16, &layout.bytes };
     static const uint8_t subleafs[4] = { 5, 6, 7, 0 };
     for (unsigned i = 0; i < 4; i++) {
@@ -46,6 +47,7 @@ static struct xsave_layout own_layout(void) {
         hc_helper_cpuid(&asked, 0);
         *to[i] = (uint32_t)asked.gpr[3]; /* ebx: the offset, or of subleaf 0 the size */
     }
+    layout.features = (uint32_t)asked.gpr[0]; /* of subleaf 0, which is last */
     return layout;
 }
 
@@ -79,15 +81,15 @@ static void save_extended_state(struct cpu_state *cpu, uint8_t *area, const stru
     for (unsigned i = 0; i < 16; i++) {
         memory_copy(area + XSAVE_XMM + 16 * i, cpu->zmm[i], 16);
         memory_copy(area + XSAVE_YMM_HIGH + 16 * i, cpu->zmm[i] + 16, 16);
-        memory_copy(area + layout->zmm_high + 32 * i, cpu->zmm[i] + 32, 32);
-        memory_copy(area + layout->zmm16 + 64 * i, cpu->zmm[16 + i], 64);
+        if (layout->features & 0x40) memory_copy(area + layout->zmm_high + 32 * i, cpu->zmm[i] + 32, 32);
+        if (layout->features & 0x80) memory_copy(area + layout->zmm16 + 64 * i, cpu->zmm[16 + i], 64);
     }
-    for (unsigned i = 0; i < 8; i++) put64(area + layout->masks + 8 * i, cpu->k[i]);
+    for (unsigned i = 0; i < 8 && layout->features & 0x20; i++) put64(area + layout->masks + 8 * i, cpu->k[i]);
     struct software_bytes software = {
-        .magic1 = FP_XSTATE_MAGIC1, .extended_size = layout->bytes + 4, .xfeatures = XFEATURES, .xstate_size = layout->bytes,
+        .magic1 = FP_XSTATE_MAGIC1, .extended_size = layout->bytes + 4, .xfeatures = layout->features, .xstate_size = layout->bytes,
     };
     memory_copy(area + XSAVE_SOFTWARE, &software, sizeof software);
-    put64(area + XSAVE_HEADER, XFEATURES);
+    put64(area + XSAVE_HEADER, layout->features);
     put32(area + layout->bytes, FP_XSTATE_MAGIC2);
 }
 

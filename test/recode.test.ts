@@ -7,6 +7,7 @@ import { test } from "node:test";
 import {
   CpuState,
   HC_BASE,
+  HomeCpu,
   NODE_MOUNT,
   offsetOf,
   PROC_AREA_OFFSET,
@@ -60,6 +61,12 @@ test("a foreign set has what the kernel and the runtime need", () => {
   const [process] = readProcessTree(set).processes;
   assert.ok(process);
   const before = readProcessTree(home).processes[0]!;
+  const at = HC_BASE + PROC_AREA_OFFSET + BigInt(offsetOf(ProcState, "home_cpu"));
+  const cpuView = new DataView(process.memory.read(at, HomeCpu.sizeBytes).buffer);
+  const told = ["vendor", "signature", "components", "has_gap"].map((name) =>
+    cpuView.getUint32(offsetOf(HomeCpu, name), true),
+  );
+  assert.deepEqual(told, [1, 0x806f8, 0xe7, 1]);
   for (const [slot, { core }] of process.threads.entries()) {
     const area = HC_BASE + THREAD_AREA_OFFSET + BigInt(slot) * 0x80000n;
     assert.equal(core.mtype, 3);

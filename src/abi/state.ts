@@ -77,6 +77,7 @@ export const CpuState: Struct = defineStruct("cpu_state", [
   ],
   ["helper_result", "u64", "what a helper gives back to the semantic that called it; means nothing in between"],
   ["decode_cache", "u64", "host address of DECODE_CACHE_BYTES for the interpreter's decoded instructions, 0 = none"],
+  ["home_cpu", "u64", "host address of the process's HomeCpu, by which cpuid and xsave answer; 0 = none"],
   ["k", "u64", "AVX-512 mask registers", { count: 8, at: 0x140 }],
   ["fcw", "u16", "x87 control word"],
   ["fsw", "u16", "x87 status word, top of stack included"],
@@ -160,6 +161,26 @@ export const Module: Struct = defineStruct("module", [
 /** Absent: never to be used again, as the code was changed or the file is bad. Missing: not there yet. */
 export const MODULE_STATUS = { free: 0, listed: 1, loaded: 2, absent: 3, missing: 4 } as const;
 
+/**
+ * The CPU that a process started on, as far as its home told (cpuinfo.img). What cpuid tells abroad is what both that CPU and the
+ * translator have. Zeros: not known, as for programs that are started abroad.
+ */
+export const HomeCpu: Struct = defineStruct("home_cpu", [
+  ["vendor", "u32", "0 = nothing is known; 1 Intel, 2 AMD, 3 another"],
+  ["signature", "u32", "leaf 1, eax"],
+  ["components", "u32", "state components that xsave has there"],
+  ["has_gap", "u32", "1: AVX-512's components lie behind the place for MPX, as Intel has them"],
+  ["leaf1_ecx", "u32", ""],
+  ["leaf1_edx", "u32", ""],
+  ["leaf7_ebx", "u32", ""],
+  ["leaf7_ecx", "u32", ""],
+  ["leaf7_edx", "u32", ""],
+  ["leafd1_eax", "u32", "leaf 13, subleaf 1"],
+  ["extended_ecx", "u32", "leaf 0x80000001"],
+  ["extended_edx", "u32", ""],
+  ["name", "u8", "leaves 0x80000002..4", { count: 48 }],
+]);
+
 /** One process. At HC_BASE + PROC_AREA_OFFSET. */
 export const ProcState: Struct = defineStruct("proc_state", [
   ["magic", "u64", "PROC_MAGIC"],
@@ -192,6 +213,7 @@ export const ProcState: Struct = defineStruct("proc_state", [
   ["variant", "u32", "the least VARIANT_* that the process needs: ordered once it has threads or shares memory"],
   ["translation_next", "u64", "host address where the next translation is mapped"],
   ["modules", { struct: Module }, "", { count: MAX_MODULES }],
+  ["home_cpu", { struct: HomeCpu }, ""],
   [
     "program_path",
     "u8",
@@ -255,6 +277,7 @@ export const STRUCTS: readonly Struct[] = [
   ThreadState,
   GuestSigaction,
   Module,
+  HomeCpu,
   ProcState,
   MissedEntry,
 ];

@@ -47,7 +47,7 @@ export const IMAGE_KINDS: readonly ImageKind[] = [
   { name: "fs", magic: 0x5140_3912 },
   { name: "seccomp", magic: 0x6441_3049, record: pb.SeccompEntrySchema },
   { name: "mountpoints", magic: 0x5556_3928, record: pb.MountEntrySchema },
-  { name: "cpuinfo", magic: 0x6140_4013 },
+  { name: "cpuinfo", magic: 0x6140_4013, record: pb.CpuinfoEntrySchema },
   { name: "cgroup", magic: 0x5938_3330 },
   { name: "creds", magic: 0x5402_3547 },
   { name: "utsns", magic: 0x5447_3203 },

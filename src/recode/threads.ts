@@ -234,6 +234,7 @@ const HOST_FIELDS: ReadonlySet<string> = new Set([
   "dispatch_fn",
   "helper_result",
   "decode_cache",
+  "home_cpu",
   "flag_pad",
   "x87_pad",
 ]);

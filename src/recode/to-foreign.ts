@@ -24,6 +24,7 @@ import { settleUnanswered } from "./connections.ts";
 import { moveFileFlags } from "./file-flags.ts";
 import { addNodeMount, addRuntimeFile, FILES, type MountChange, readFiles, regularFiles } from "./files.ts";
 import { KeptImageSchema, type ProcessHome, ProcessHomeSchema } from "./gen/home_pb.ts";
+import { CPU_IMAGE, readHomeCpu } from "./home-cpu.ts";
 import { AUXV_WORDS, Layout, MACHINE } from "./layout.ts";
 import { ModuleFinder, type ReadFile, type Unlisted } from "./modules.ts";
 import { type Problem, Problems } from "./problems.ts";
@@ -51,7 +52,7 @@ export interface ForeignResult {
 }
 
 /** Images of the whole set that a foreign CRIU cannot use; the root process keeps them. */
-const KEPT_IMAGES = ["cpuinfo.img"];
+const KEPT_IMAGES = [CPU_IMAGE];
 const VDSO_LIMIT_BYTES = 1 << 20;
 
 interface Checked {
@@ -98,6 +99,7 @@ export function toForeign(source: ImageSource, options: ForeignOptions): Foreign
   const fileId = addRuntimeFile(files, runtime.sizeBytes, mountId);
   changes.set(FILES, encodeRecords(FileEntrySchema, FILES, files));
   if (mount !== null) changes.set(mount.name, mount.bytes);
+  const cpu = readHomeCpu(source);
   const finder = new ModuleFinder(options.readFile);
   const modules = new Map<string, { path: string; key: readonly number[] }>();
   const unlisted = new Map<string, Unlisted>();
@@ -109,7 +111,7 @@ export function toForeign(source: ImageSource, options: ForeignOptions): Foreign
     const found = finder.find(process.mm.vmas, process.memory, paths);
     for (const module of found.modules) modules.set(module.path, { path: module.path, key: module.key });
     for (const each of found.unlisted) unlisted.set(each.path, each);
-    recodeProcess(process, { runtime, layout, fileId, home, modules: found.modules, changes });
+    recodeProcess(process, { runtime, layout, fileId, cpu, home, modules: found.modules, changes });
   });
   for (const zombie of tree.zombies) {
     zombie.core.mtype = MACHINE.aarch64;
@@ -143,6 +145,8 @@ interface Work {
   readonly runtime: RuntimeFile;
   readonly layout: Layout;
   readonly fileId: number;
+  /** HomeCpu, if the set tells of it. */
+  readonly cpu: Uint8Array | null;
   readonly home: ProcessHome;
   readonly modules: Parameters<ProcessArea["setModules"]>[0];
   readonly changes: Map<string, Content | null>;
@@ -154,6 +158,7 @@ function recodeProcess(process: Process, work: Work): void {
   const area = new ProcessArea(mm, threads.length, mm.vmas.some(isSharedMemory), layout);
   actionsToForeign(threads[0]!.core.tc!, area.state, hostHandler(runtime), place);
   area.setModules(work.modules);
+  if (work.cpu !== null) area.state.slice("home_cpu").set(work.cpu);
   home.mm = mapWithoutAreas(mm);
   const { areas, kept, vdso } = areasToForeign(mm.vmas);
   home.vmas = kept.map(copyOf);

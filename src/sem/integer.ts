@@ -42,11 +42,13 @@ import type { Row } from "./vocabulary.ts";
 
 const SELECTORS = "knows the selectors that Linux gives 64-bit programs: null, 0x2b, 0x33";
 const SAME_MODE = "stays in 64-bit user code";
-const COUNTER = "counts at a fixed rate that is not the home CPU's";
+const COUNTER = "counts the host's time at 2 GHz, whatever the home CPU's rate and count were";
 const NO_STEPPING = "tf is kept but does not single-step";
 const NO_TRANSACTIONS = "transactions always abort";
-const HOME_CPU = "answers for a fixed CPU, not for the one the program started on";
-const COMPONENTS = "the state components and their layout are a fixed CPU's";
+const HOME_CPU =
+  "features are those that both the home CPU and the translator have; caches and topology, and all of it for a program that began abroad, are a fixed CPU's";
+const COMPONENTS =
+  "components beside x87, SSE, AVX and AVX-512 are not kept; a program that began abroad sees a fixed CPU's layout";
 const NO_EXCEPTIONS = "unmasked floating-point exceptions raise no signal";
 
 const DATA: readonly Row[] = [

@@ -38,9 +38,11 @@ export class Synthetic {
     this.write(image.PstreeEntrySchema, "pstree.img", tree);
     this.addFiles();
     this.write(image.MountEntrySchema, "mountpoints-12.img", this.mounts());
-    const kept = image.kindOf("cpuinfo.img")!;
-    const records = [{ message: this.bytes(40), extra: new Uint8Array(0) }];
-    this.files.set("cpuinfo.img", image.writeImage({ kind: kept, records }));
+    const capability = Array.from({ length: 24 }, () => this.u32());
+    const name = encoder.encode("A CPU");
+    const cpu = { vendorId: 1, cpuFamily: 6, model: 143, stepping: 8, capabilityVer: 2, capability, modelId: name };
+    const x86Entry = [create(image.CpuinfoX86EntrySchema, { ...cpu, xfeaturesMask: 0xe5n, xsaveSize: 2688 })];
+    this.write(image.CpuinfoEntrySchema, "cpuinfo.img", [create(image.CpuinfoEntrySchema, { x86Entry })]);
   }
 
   get set(): MemoryImages {
