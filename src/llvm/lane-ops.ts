@@ -155,6 +155,7 @@ export class IrLaneOps extends IrIntegerOps {
   signMask(a: IrValue, laneBits: number): IrValue {
     const lanes = a.width / laneBits;
     if (lanes === 1) return this.bits(a, laneBits - 1, 1);
+    if (this.target === "aarch64" && laneBits === 8 && a.width > 128) return this.#byteSigns(a);
     // aarch64's code generator finds its short sequence for one vector register at a time.
     if (a.width > 128) {
       const parts: IrValue[] = [];
@@ -164,6 +165,28 @@ export class IrLaneOps extends IrIntegerOps {
     const type = laneType(a.width, laneBits);
     const bits = this.fn.emit(`icmp slt ${this.fn.typed(a, type)}, zeroinitializer`);
     return this.fn.value(lanes, `i${lanes}`, `bitcast <${lanes} x i1> ${bits} to i${lanes}`);
+  }
+
+  /** Signs of the bytes of several vector registers: each byte keeps its own bit of eight, and neighbours are added up. */
+  #byteSigns(a: IrValue): IrValue {
+    const type = laneType(128, 8);
+    const ownBits = this.splat(this.int(64, 0x8040201008040201n), 128);
+    let parts: string[] = [];
+    for (let low = 0; low < a.width; low += 128) {
+      const negative = this.fn.emit(`icmp slt ${this.fn.typed(this.bits(a, low, 128), type)}, zeroinitializer`);
+      const lanes = this.fn.value(128, type, `sext <16 x i1> ${negative} to ${type}`);
+      parts.push(this.fn.typed(this.and(lanes, ownBits), type));
+    }
+    // Adding neighbours three times makes a byte of eight; with two registers each time, there is one in the end.
+    const add = (x: string, y: string): string =>
+      `${type} ${this.fn.intrinsic("llvm.aarch64.neon.addp.v16i8", type, [x, y])}`;
+    for (let round = 0; round < 3; round++) {
+      const pairs: string[] = [];
+      for (let i = 0; i < parts.length; i += 2) pairs.push(add(parts[i]!, parts[i + 1] ?? parts[i]!));
+      parts = pairs;
+    }
+    const sums = this.fn.named(128, type, parts[0]!.slice(type.length + 1));
+    return this.trunc(sums, a.width / 8);
   }
 
   expandMask(mask: IrValue, laneBits: number): IrValue {
