@@ -3,11 +3,13 @@
  * a native run says what is right. */
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 static uint64_t sum = 1;
 static void mix(uint64_t value) { sum = (sum ^ value) * 0x9e3779b97f4a7c15ull, sum ^= sum >> 29; }
@@ -96,6 +98,50 @@ static void strings(void) {
     }
 }
 
+/* Loops in loops without a call, which signals interrupt wherever they are: with ways out of the middle, values that only
+ * the outer ones change, and vectors that live through all of them. */
+static volatile sig_atomic_t ticks;
+static void tick(int number) { (void)number, ticks++; }
+static __attribute__((noinline)) uint64_t nest(const uint8_t *bytes, unsigned n, double *out) {
+    uint64_t hash = n;
+    double sums[10] = { 0 };
+    for (unsigned a = 0; a < n; a++) {
+        uint64_t outer = hash * 3;
+        for (unsigned b = 0; b < n; b++) {
+            double x0 = b, x1 = a, x2 = 1, x3 = 2, x4 = 3, x5 = 4, x6 = 5, x7 = 6, x8 = 7, x9 = 8;
+            unsigned c = b;
+            do {
+                hash = (hash << 5 | hash >> 59) ^ bytes[(a + b * c) & 255];
+                if ((hash & 1023) == 77) goto next;
+                x0 += c, x1 -= x0, x2 *= 0.5, x3 += x2, x4 -= x3, x5 += x4, x6 -= x5, x7 += x6, x8 -= x7, x9 += x8 * 0.25;
+            } while (c++ % 23 != 0);
+            sums[0] += x0, sums[1] += x1, sums[2] += x2, sums[3] += x3, sums[4] += x4;
+            sums[5] += x5, sums[6] += x6, sums[7] += x7, sums[8] += x8, sums[9] += x9;
+        }
+    next:
+        hash += outer;
+        while (hash & 8) hash = hash / 3 + a;
+    }
+    for (int i = 0; i < 10; i++) *out += sums[i];
+    return hash;
+}
+static void loops(void) {
+    uint8_t bytes[256];
+    struct itimerval often = { { 0, 300 }, { 0, 300 } }, never = { 0 };
+    double value = 0;
+    uint64_t bits;
+    for (int i = 0; i < 256; i++) bytes[i] = (uint8_t)(i * 29 + 3);
+    signal(SIGALRM, tick);
+    setitimer(ITIMER_REAL, &often, 0);
+    for (unsigned round = 0; round < 30 || (ticks < 5 && round < 3000); round++) {
+        if (round < 30) mix(nest(bytes, 20 + round, &value));
+        else nest(bytes, round % 40, &(double){ 0 });
+    }
+    setitimer(ITIMER_REAL, &never, 0);
+    memcpy(&bits, &value, 8);
+    mix(bits), mix(ticks >= 5);
+}
+
 int main(int argc, char **argv) {
     for (int i = 0; i < 40; i++) mix((uint64_t)dense((unsigned)i % 13, i * 37 - 200));
     show("switch");
@@ -118,6 +164,8 @@ int main(int argc, char **argv) {
     show("assembly");
     strings();
     show("strings");
+    loops();
+    show("loops");
     char text[200];
     for (int i = 0; i < 50; i++) {
         snprintf(text, sizeof text, "%d %s %.*f %c %#x %-8ld| %e", i, argv[0] ? "x" : "y", i % 9, i / 7.0, 'a' + i % 26, i * 77, (long)i << 20, i * 1e-5);
