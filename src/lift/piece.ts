@@ -23,6 +23,9 @@ import type { PrivateFrame } from "./private-frames.ts";
 import { DEAD, LazyFlag, type LiftOptions, LiftSem, type PieceHooks, type Slot } from "./sem.ts";
 import { ALL_FLAGS, ARGUMENTS, FLAG_FIRST, IN_MEMORY, PARAMETERS, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
 
+/** Blocks of a loop of which it is taken that it changes everything. */
+const LARGE_LOOP_BLOCKS = 200;
+
 /** Symbol of the word that holds the guest's load bias. */
 export const BIAS_SYMBOL = "hc_guest_bias";
 const ATTRIBUTES =
@@ -205,9 +208,12 @@ export class PieceWriter implements PieceHooks {
     const labelBefore = `${this.#label(head)}_in`;
     fn.begin(labelBefore);
     const before = this.#merge(head);
-    const isChanged = this.#expectsAll
+    const blocks = naturalLoop(head, this.#members);
+    // Large loops are not looked at: of loops in loops in loops each would be, again and again.
+    const isLarge = this.#expectsAll || blocks.length > LARGE_LOOP_BLOCKS;
+    const isChanged = isLarge
       ? new Array<boolean>(VARIABLE_COUNT).fill(true)
-      : changedByLoop(this.#loopInstructions(head));
+      : changedByLoop(this.#instructionsOf(blocks));
     for (let i = 0; i < 6; i++) isChanged[FLAG_FIRST + i] = (head.liveFlags & (1 << i)) !== 0;
     const texts = before.map((slot, v) => (isChanged[v] && slot !== undefined ? this.#textOf(v, slot) : undefined));
     fn.jump(this.#label(head));
@@ -222,8 +228,8 @@ export class PieceWriter implements PieceHooks {
     fn.begin(body);
   }
 
-  *#loopInstructions(head: Block): Generator<Instruction> {
-    for (const block of naturalLoop(head, this.#members)) {
+  *#instructionsOf(blocks: readonly Block[]): Generator<Instruction> {
+    for (const block of blocks) {
       const { scanner } = this.#context.map.segmentOf(block.start)!;
       for (const pc of block.pcs) {
         scanner.decode(pc);
