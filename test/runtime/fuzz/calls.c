@@ -1,4 +1,4 @@
-/* Random sequences of system calls with sensible, odd and wild arguments: `calls SEED SEQUENCES [one]`. Prints each call's result
+/* Random sequences of system calls with sensible, odd and wild arguments: `calls SEED SEQUENCES [hostile]`. Prints each call's result
  * and what it wrote, without what differs from run to run; so a native run and a translated one must print the same. Each
  * sequence runs in a process of its own, without privileges, in the current directory (a tmpfs). */
 #include "../check.h"
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+static int hostile;
 static uint64_t state;
 static uint64_t next(void) {
     state += 0x9e3779b97f4a7c15ull;
@@ -67,7 +68,7 @@ static uint64_t vectors(void) {
 }
 static uint64_t timeout(void) {
     int64_t *at = (int64_t *)(buffer[2] + 2048);
-    if (!below(8)) return pointer();
+    if (!below(8)) return bad_pointer();
     at[0] = below(10) ? 0 : -(int64_t)below(3);
     at[1] = below(10) ? (int64_t)below(2000) : (int64_t)below(3000000000u);
     return (uint64_t)at;
@@ -151,19 +152,21 @@ static void fill(void) {
         }
 }
 
-/* What a call has written, as a number; for structures that tell of times and inodes only what does not differ. */
-static uint64_t written(const struct call *call, const uint64_t *arguments) {
+/* What a call has written, as a number; nothing for calls whose structures tell of times, inodes or the machine. These leave no trace
+ * for later calls either. */
+static uint8_t before[BUFFERS][512];
+static void remember(void) { for (int i = 0; i < BUFFERS; i++) memcpy(before[i], buffer[i], 512); }
+static uint64_t written(const struct call *call) {
     static const char *const vague[] = { "fstat", "stat", "lstat", "newfstatat", "statx", "getcwd", "timerfd_gettime", "clock_gettime", "clock_getres",
-        "sched_getaffinity", "timer_create", "getdents", "getdents64", "recvmsg", "recvmmsg", "sysinfo", "getitimer", "prctl", "fcntl", "ioctl",
-        "name_to_handle_at", "getsockopt", "capget", "getrlimit", "prlimit64", "mincore", "get_robust_list", "pselect6", "ppoll", "nanosleep", "clock_nanosleep", "read", "readv", "pread64", "preadv", "preadv2", "getsockname", "getpeername", "sched_getattr", "sigaltstack", "recvfrom" };
+        "sched_getaffinity", "timer_create", "getdents", "getdents64", "recvmsg", "recvmmsg", "sysinfo", "getitimer", "prctl", "fcntl", "ioctl", "waitid",
+        "name_to_handle_at", "getsockopt", "capget", "getrlimit", "prlimit64", "mincore", "get_robust_list", "pselect6", "ppoll", "nanosleep", "clock_nanosleep", "sched_getattr" };
     for (unsigned i = 0; i < sizeof vague / sizeof vague[0]; i++) if (!strcmp(call->name, vague[i])) {
-        if (strstr(call->name, "read") || !strcmp(call->name, "sigaltstack") || !strcmp(call->name, "recvfrom")) break;
-        fill();
+        for (int at = 0; at < BUFFERS; at++) memcpy(buffer[at], before[at], 512);
         return 0;
     }
     uint64_t sum = 0;
-    for (int i = 0; i < BUFFERS; i++) for (unsigned at = 0; at < 512; at++) sum = (sum ^ buffer[i][at]) * 0x100000001b3ull;
-    (void)arguments;
+    for (int i = 0; i < BUFFERS; i++) for (unsigned at = 0; at < 512; at++)
+        if (buffer[i][at] != before[i][at]) sum = (sum ^ (i << 20 | at << 8 | buffer[i][at])) * 0x100000001b3ull;
     return sum;
 }
 
@@ -184,14 +187,34 @@ static void one_call(void) {
     if (call->number == SYS_prctl && ((uint32_t)a[0] > 80 || a[0] == 1 || a[0] == 22 || a[0] == 59 || a[0] == 35)) a[0] = 16;
     if (call->number == SYS_mmap) a[3] = (a[3] & ~(uint64_t)(MAP_FIXED | 0x40)) | (below(2) ? MAP_ANONYMOUS | MAP_PRIVATE | MAP_FIXED : MAP_PRIVATE);
     if (call->number == SYS_mmap && a[0] < 0x10000 && a[3] & MAP_FIXED) return;
+    if (call->number == SYS_prlimit64) a[1] = a[1] < 2 || a[1] == 9 ? 7 : a[1]; /* processor time, file size, memory */
+    if (call->number == SYS_setrlimit) a[0] = a[0] < 2 || a[0] == 9 ? 7 : a[0];
+    if (call->number == SYS_clock_nanosleep && (a[0] & 7) - 2 < 2) a[0] = 1; /* those of processor time */
+    if (call->number == SYS_rseq) a[3] = 0;
+    if (call->number == SYS_epoll_pwait || call->number == SYS_epoll_pwait2) a[2] &= 0x7f; /* kernels differ in the order of checks */
     if (call->number == SYS_ioctl) a[1] = (uint64_t[]){ 0x5421, 0x541b, 0x5450, 0x5451, 0x5401, 0x5413, 0x8910, 0x8912, 0x8946, 0xc020aa00, 0x1234, 2 }[below(12)];
+    remember();
+    alarm(2); /* what would wait for ever fails with EINTR */
     errno = 0;
     long result = syscall(call->number, a[0], a[1], a[2], a[3], a[4], a[5]);
     int error = errno;
     for (int i = 0; i < 2; i++) if (a[i] == (uint64_t)getpid()) a[i] = 0;
-    if (result == -1) dprintf(LOG, "%s(%lx,%lx,%lx,%lx,%lx,%lx) error %d %lx\n", call->name, a[0], a[1], a[2], a[3], a[4], a[5], error, written(call, a));
-    else dprintf(LOG, "%s(%lx,%lx,%lx,%lx,%lx,%lx) %ld %lx\n", call->name, a[0], a[1], a[2], a[3], a[4], a[5], call->result == '?' ? 0 : result, written(call, a));
+    if (result == -1) dprintf(LOG, "%s(%lx,%lx,%lx,%lx,%lx,%lx) error %d %lx\n", call->name, a[0], a[1], a[2], a[3], a[4], a[5], error, written(call));
+    else dprintf(LOG, "%s(%lx,%lx,%lx,%lx,%lx,%lx) %ld %lx\n", call->name, a[0], a[1], a[2], a[3], a[4], a[5], call->result == '?' ? 0 : result, written(call));
     if (call->number == SYS_mremap && result != -1 && (uint64_t)result >> 32) munmap((void *)result, 4096);
+}
+
+/* Any call, with any arguments: nothing is compared, but the process must end by its own means or by a signal. */
+static void hostile_call(void) {
+    uint64_t number = below(20) ? below(470) : next() >> below(64), a[6];
+    static const uint16_t never[] = { SYS_pause, SYS_rt_sigsuspend, SYS_kill, SYS_tkill, SYS_tgkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_send_signal,
+        SYS_fork, SYS_vfork, SYS_clone, SYS_clone3, SYS_exit, SYS_exit_group, SYS_ptrace, SYS_ioperm, SYS_setpgid, SYS_setsid, SYS_munmap, SYS_mmap, SYS_mremap, SYS_mprotect };
+    for (int i = 0; i < 6; i++) a[i] = argument("fpbsoOFivtmwalPDh0bwpw"[below(22)]);
+    for (unsigned i = 0; i < sizeof never / sizeof never[0]; i++) if (number == never[i] && (i < 18 || below(4))) return;
+    if (number == SYS_close_range || number == SYS_prlimit64 || number == SYS_setrlimit) return;
+    alarm(1);
+    syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    fill();
 }
 
 static void taken(int number) { (void)number; }
@@ -204,13 +227,15 @@ static void sequence(uint64_t seed) {
         buffer[i] = mmap((void *)(ARENA + 0x10000ul * i), BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     mmap((void *)(ARENA + 0x100000), 8 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     mmap((void *)(ARENA + 0x108000), 0x1000000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-    for (int number = 1; number < 65; number++) if (number != SIGALRM && number != SIGCHLD) signal(number, taken);
+    for (int number = 1; number < 65; number++) if (number != SIGCHLD) sigaction(number, &(struct sigaction){ .sa_handler = taken }, 0);
     signal(SIGSEGV, SIG_DFL), signal(SIGBUS, SIG_DFL), signal(SIGILL, SIG_DFL), signal(SIGFPE, SIG_DFL), signal(SIGABRT, SIG_DFL);
     char directory[32];
     sprintf(directory, "s%lu", seed);
     if (mkdir(directory, 0700) || chdir(directory)) _exit(9);
     int pair[2];
     umask(022);
+    struct rlimit none = { 0, 0 };
+    setrlimit(RLIMIT_CORE, &none);
     open("/dev/null", O_RDWR);                                   /* 0 */
     int file = open("file", O_RDWR | O_CREAT, 0644);             /* 1 */
     for (int i = 0; i < 100; i++) write(file, "0123456789", 10);
@@ -225,26 +250,33 @@ static void sequence(uint64_t seed) {
     epoll_create1(0);                                            /* 11 */
     open("file", O_WRONLY | O_APPEND);                           /* 12 */
     fill();
-    alarm(10);
     for (int i = 0; i < CALLS_A_SEQUENCE; i++) one_call();
+    if (hostile) for (int i = 0; i < 400; i++) hostile_call();
     _exit(0);
 }
 
+static pid_t child;
+static void end_child(int number) { kill(child, SIGKILL); (void)number; }
+
 int main(int argc, char **argv) {
     uint64_t seed = strtoull(argv[1], 0, 0), count = strtoull(argv[2], 0, 0);
+    hostile = argc > 3;
     setgroups(0, 0);
     if (chown(".", 65534, 65534) || setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534)) return 8;
     for (uint64_t i = 0; i < count; i++) {
         int status = 0;
         printf("sequence %lu\n", seed + i);
         fflush(stdout);
-        pid_t child = fork();
+        child = fork();
         if (child == 0) {
-            if (argc > 3) setpgid(0, 0);
             sequence(seed + i);
         }
+        signal(SIGALRM, end_child);
+        alarm(60);
         waitpid(child, &status, 0);
-        printf("ended %d %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+        alarm(0);
+        if (hostile) printf("ended\n");
+        else printf("ended %d %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
     }
     return 0;
 }
