@@ -2,7 +2,7 @@
  * descriptors, resets signals and ends threads as always. The program's file travels in one extra environment string at
  * the end, EXEC_VARIABLE, so that the arguments stay the program's own:
  *
- *   HCONTAINER_EXEC=<flags>:<length of the file name>:<file name><name that the caller used>
+ *   HCONTAINER_EXEC=<flags and known code keys>:<length of the file name>:<file name><name that the caller used>
  *
  * What would fail in the kernel before the point of no return is found out here first. */
 #include "runtime.h"
@@ -202,6 +202,7 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
     }
     char *variable = (char *)add_text(image, "HCONTAINER_EXEC=");
     image->text--;
+    image->text = put_known_keys(image->text, image->end);
     image->text = text_append(image->text, image->end, PROC->quiesce ? "q" : "");
     image->text = text_append(image->text, image->end, thread_of(cpu)->sigmask & SIGNAL_BIT(quiesce_signal()) ? "b:" : ":");
     text_append_number(digits, digits + sizeof digits, text_length(request->file), 10);
@@ -261,6 +262,9 @@ int64_t hc_sys_execveat(struct cpu_state *cpu, const uint64_t *args) {
     at = path + got;
     *at = 0;
     if (length) {
+        enum { S_IFMT_ = 0170000, S_IFDIR_ = 0040000 };
+        struct host_stat stat;
+        if (HOST2(fstat, args[0], &stat) == 0 && (stat.mode & S_IFMT_) != S_IFDIR_) return -ENOTDIR;
         at = text_append(at, path + sizeof path, "/");
         text_append(at, path + sizeof path, name);
     }

@@ -42,3 +42,19 @@ int64_t guest_text(char *to, uint64_t from, uint64_t limit) {
     }
     return -ENAMETOOLONG;
 }
+
+/**
+ * Reads a structure whose size the guest tells, as the kernel does: a shorter one than ours is filled up with zeros, what a longer one
+ * has behind ours must be zeros. 0, -EFAULT or -E2BIG.
+ */
+int64_t guest_read_sized(void *to, uint64_t bytes, uint64_t from, uint64_t given) {
+    uint8_t rest[64];
+    memory_set(to, 0, bytes);
+    if (given > PAGE) return -E2BIG;
+    for (uint64_t at = bytes; at < given; at += sizeof rest) {
+        uint64_t chunk = given - at < sizeof rest ? given - at : sizeof rest;
+        if (guest_read(rest, from + at, chunk) < 0) return -EFAULT;
+        for (uint64_t i = 0; i < chunk; i++) if (rest[i]) return -E2BIG;
+    }
+    return guest_read(to, from, given < bytes ? given : bytes);
+}

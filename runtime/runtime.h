@@ -54,6 +54,12 @@ struct thread_private {
 struct address_range { uint64_t start, end; };
 #define FREE_RANGES 32
 
+/** What tells one state of a file from any other (known-keys.c), and the code key that it has. */
+struct file_identity { uint64_t device, inode, bytes, modified, changed; };
+struct known_key { struct file_identity file; uint32_t key[4]; };
+#define KNOWN_KEYS 24
+#define KNOWN_KEY_FLAG 'k'
+
 /** What a process keeps for the runtime alone, at PROC_PRIVATE_OFFSET; zeros in a restored process. */
 struct proc_private {
     uint64_t map_cursor;       /* mappings without an address are placed downwards from here */
@@ -66,6 +72,8 @@ struct proc_private {
     uint32_t last_module;
     uint32_t thread_slots;     /* thread areas that are or were mapped: slots below this */
     uint32_t lookups_missed;   /* in modules whose translation was not there */
+    uint32_t next_known_key;
+    struct known_key known_keys[KNOWN_KEYS];
     uint32_t unsupported[512]; /* calls answered ENOSYS because they are refused or unknown, by number */
     char qemu_path[256];       /* only in the build for qemu user mode */
     char runtime_path[256];
@@ -170,9 +178,17 @@ _Noreturn void fatal(const char *text, const char *more);
 /* guest-memory.c */
 int64_t guest_read(void *to, uint64_t from, uint64_t bytes);
 int64_t guest_write(uint64_t to, const void *from, uint64_t bytes);
+int64_t guest_read_sized(void *to, uint64_t bytes, uint64_t from, uint64_t given);
 int64_t guest_text(char *to, uint64_t from, uint64_t limit);
 int is_guest_memory(uint64_t address, uint64_t bytes);
 uint64_t kernel_pointer(uint64_t pointer, uint64_t bytes);
+
+/* known-keys.c */
+int identify_file(int fd, struct file_identity *identity);
+int known_key(const struct file_identity *identity, uint32_t key[4]);
+void remember_key(const struct file_identity *identity, const uint32_t key[4]);
+char *put_known_keys(char *to, char *end);
+const char *take_known_key(const char *at);
 
 /* proc-files.c */
 uint64_t special_path(struct cpu_state *cpu, uint64_t path);

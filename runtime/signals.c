@@ -167,11 +167,18 @@ static void hold_signal(struct cpu_state *cpu, int number, struct siginfo *info,
     HOST4(rt_tgsigqueueinfo, HOST0(getpid), HOST0(gettid), number, info);
 }
 
+/** A program may send itself what looks like a fault: it comes when some system call of the runtime's returns, where none can be. */
+static int is_behind_call(uint64_t pc) {
+    enum { SVC = 0xd4000001 };
+    return pc > (uint64_t)hc_text_start && pc < (uint64_t)hc_text_end && *(const uint32_t *)(pc - 4) == SVC;
+}
+
 void hc_signal_handler(int number, struct siginfo *info, struct host_ucontext *context) {
     struct cpu_state *cpu = current_cpu();
     struct thread_state *thread = thread_of(cpu);
     int fault = (SIGNAL_BIT(number) & FAULT_SIGNALS) && info->code > 0 && info->code != SI_KERNEL;
     if ((SIGNAL_BIT(number) & FAULT_SIGNALS) && info->code == SI_KERNEL) fault = 1;
+    if (fault && is_behind_call(context->pc)) fault = 0;
     if (fault) {
         if (take_fault(cpu, number, info, context)) return;
         char where[40], *at = text_append(where, where + sizeof where, "0x");
@@ -242,11 +249,12 @@ void deliver_fault(struct cpu_state *cpu, int number, int code, uint64_t address
 int64_t hc_sys_rt_sigaction(struct cpu_state *cpu, const uint64_t *args) {
     struct guest_sigaction action, old;
     int number = (int)args[0];
-    if (args[3] != 8 || number < 1 || number > SIGNAL_LIMIT) return -EINVAL;
+    if (args[3] != 8) return -EINVAL;
+    if (args[1] && guest_read(&action, args[1], sizeof action) < 0) return -EFAULT;
+    if (number < 1 || number > SIGNAL_LIMIT) return -EINVAL;
     if (args[1] && (number == SIGKILL || number == SIGSTOP)) return -EINVAL;
     old = signal_actions(cpu)[number - 1];
     if (args[1]) {
-        if (guest_read(&action, args[1], sizeof action) < 0) return -EFAULT;
         action.mask &= ~UNBLOCKABLE;
         signal_actions(cpu)[number - 1] = action;
         install_signal(cpu, number);
@@ -291,6 +299,8 @@ int64_t hc_sys_sigaltstack(struct cpu_state *cpu, const uint64_t *args) {
         int32_t mode = stack.flags & ~SS_AUTODISARM;
         if (on) return -EPERM;
         if (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK) return -EINVAL;
+        if (stack.sp == thread->sas_sp && stack.size == thread->sas_size && stack.flags == thread->sas_flags)
+            return args[1] ? guest_write(args[1], &old, sizeof old) : 0;
         if (mode == SS_DISABLE) stack.sp = stack.size = 0;
         else if (stack.size < 2048) return -ENOMEM;
         thread->sas_sp = stack.sp;

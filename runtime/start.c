@@ -20,9 +20,11 @@ static int take_exec_variable(struct start *start, char *file) {
     if (under_qemu() && text_starts(*start->envp, EXEC_VARIABLE)) last = start->envp;
     if (!text_starts(*last, EXEC_VARIABLE)) return 0;
     const char *at = *last + text_length(EXEC_VARIABLE);
-    for (; *at && *at != ':'; at++) {
-        if (*at == 'q') start->quiesce = 1;
-        if (*at == 'b') start->quiesce_blocked = 1;
+    while (*at && *at != ':') {
+        char flag = *at++;
+        if (flag == 'q') start->quiesce = 1;
+        if (flag == 'b') start->quiesce_blocked = 1;
+        if (flag == KNOWN_KEY_FLAG) at = take_known_key(at);
     }
     if (*at++ != ':') return 0;
     uint64_t length = 0;
@@ -61,7 +63,6 @@ static void take_signals(struct cpu_state *cpu, const struct start *start) {
     mask &= ~SIGNAL_BIT(quiesce_signal());
     if (start->quiesce_blocked) mask |= SIGNAL_BIT(quiesce_signal());
     thread_of(cpu)->sigmask = mask;
-    thread_of(cpu)->sas_flags = SS_DISABLE;
     for (int number = 1; number <= SIGNAL_LIMIT; number++) {
         struct kernel_sigaction action = { 0, 0, 0, 0 };
         if (HOST4(rt_sigaction, number, 0, &action, 8) == 0 && action.handler == SIG_IGN) PROC->sigactions[number - 1].handler = SIG_IGN;

@@ -12,13 +12,13 @@ int64_t hc_sys_openat(struct cpu_state *cpu, const uint64_t *args) {
 }
 
 int64_t hc_sys_openat2(struct cpu_state *cpu, const uint64_t *args) {
-    uint64_t how[8] = { 0 };
-    if (args[3] < 24) return -EINVAL;
-    if (args[3] > sizeof how) return -E2BIG;
-    if (guest_read(how, args[2], args[3]) < 0) return -EFAULT;
+    uint64_t how[3]; /* flags, mode, resolve */
+    if (args[3] < sizeof how) return -EINVAL;
+    int64_t result = guest_read_sized(how, sizeof how, args[2], args[3]);
+    if (result < 0) return result;
     uint64_t flags = how[0];
     how[0] = (how[0] & ~0xffffffffull) | open_flags_to_host((uint32_t)how[0]);
-    int64_t fd = guest_call_4(cpu, HOST_openat2, args[0], special_path(cpu, args[1]), (uint64_t)how, args[3]);
+    int64_t fd = guest_call_4(cpu, HOST_openat2, args[0], special_path(cpu, args[1]), (uint64_t)how, sizeof how);
     return opened_file(args[1], flags, fd);
 }
 

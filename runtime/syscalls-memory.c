@@ -42,8 +42,7 @@ int64_t hc_sys_mmap(struct cpu_state *cpu, const uint64_t *args) {
 int64_t hc_sys_mprotect(struct cpu_state *cpu, const uint64_t *args) {
     const uint64_t known = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP;
     if (args[2] & ~known) return -EINVAL;
-    if (args[1] && !range_is_guest(args[0], args[1])) return -ENOMEM;
-    if (args[2] & PROT_WRITE) modules_touched(args[0], args[0] + PAGE_UP(args[1]), 0);
+    if (args[2] & PROT_WRITE && range_is_guest(args[0], args[1])) modules_touched(args[0], args[0] + PAGE_UP(args[1]), 0);
     uint64_t grows = args[2] & (PROT_GROWSDOWN | PROT_GROWSUP);
     return guest_call_4(cpu, HOST_mprotect, args[0], args[1], (uint64_t)host_prot(args[2]) | grows, 0);
 }
@@ -55,12 +54,6 @@ int64_t hc_sys_munmap(struct cpu_state *cpu, const uint64_t *args) {
     int64_t result = guest_call_2(cpu, HOST_munmap, args[0], args[1]);
     if (result == 0) placement_freed(args[0], end);
     return result;
-}
-
-int64_t hc_sys_madvise(struct cpu_state *cpu, const uint64_t *args) {
-    if (args[0] + args[1] < args[0]) return -EINVAL;
-    if (args[1] && !range_is_guest(args[0], args[1])) return -ENOMEM;
-    return guest_call_4(cpu, HOST_madvise, args[0], args[1], args[2], 0);
 }
 
 /** Grows in place if possible, else to a place of our choice. */

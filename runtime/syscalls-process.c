@@ -121,10 +121,10 @@ int64_t hc_sys_vfork(struct cpu_state *cpu, const uint64_t *args) {
 
 /** struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup. */
 int64_t hc_sys_clone3(struct cpu_state *cpu, const uint64_t *args) {
-    uint64_t in[11] = { 0 };
+    uint64_t in[11];
     if (args[1] < 64) return -EINVAL;
-    if (args[1] > sizeof in) return -E2BIG;
-    if (guest_read(in, args[0], args[1]) < 0) return -EFAULT;
+    int64_t result = guest_read_sized(in, sizeof in, args[0], args[1]);
+    if (result < 0) return result;
     if (in[9]) return -ENOSYS;
     if (in[4] > SIGNAL_LIMIT || in[0] & 0xff) return -EINVAL;
     if ((in[0] & CLONE_PIDFD) && (in[0] & CLONE_PARENT_SETTID)) return -ENOSYS; /* clone has one pointer for both */

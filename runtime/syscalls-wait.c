@@ -110,11 +110,11 @@ static int64_t wait_events(struct cpu_state *cpu, const uint64_t *args, struct t
     struct host_epoll_event events[EVENTS];
     uint64_t mask = 0;
     int32_t most = (int32_t)args[2];
-    if (most <= 0 || most > 0x7fffffff / 12) return -EINVAL;
-    if (!is_guest_memory(args[1], (uint64_t)most * sizeof(struct guest_epoll_event))) return -EFAULT;
-    if (most > EVENTS) most = EVENTS;
     int64_t result = with_temporary_mask(cpu, mask_pointer, mask_bytes, &mask);
     if (result < 0) return result;
+    if (most <= 0 || most > 0x7fffffff / 12) return end_temporary_mask(cpu, -EINVAL);
+    if (!is_guest_memory(args[1], (uint64_t)most * sizeof(struct guest_epoll_event))) return end_temporary_mask(cpu, -EFAULT);
+    if (most > EVENTS) most = EVENTS;
     uint64_t wait = ~0ull, use_mask = mask_pointer ? (uint64_t)&mask : 0;
     if (precise) wait = (uint64_t)timeout;
     else if (timeout) wait = (uint64_t)((to_nanoseconds(timeout) + 999999) / 1000000);
@@ -143,8 +143,8 @@ int64_t hc_sys_epoll_pwait2(struct cpu_state *cpu, const uint64_t *args) {
 
 static int64_t sleep_relative(struct cpu_state *cpu, uint64_t clock, uint64_t request, uint64_t remain) {
     struct timespec left;
-    if (guest_read(&left, request, sizeof left) < 0) return -EFAULT;
-    if (!valid(&left)) return -EINVAL;
+    /* What is wrong with the clock comes first: the kernel knows. */
+    if (guest_read(&left, request, sizeof left) < 0 || !valid(&left)) return guest_call_4(cpu, HOST_clock_nanosleep, clock, 0, request, 0);
     left = from_nanoseconds(timed_call_begin(cpu, to_nanoseconds(&left)));
     int64_t result = guest_call_4(cpu, HOST_clock_nanosleep, clock, 0, (uint64_t)&left, (uint64_t)&left);
     /* When only quiescing interrupts it the guest sees nothing; but where the rest may overwrite the request it does, so
@@ -176,7 +176,9 @@ int64_t hc_sys_futex(struct cpu_state *cpu, const uint64_t *args) {
 
 int64_t hc_sys_rt_sigtimedwait(struct cpu_state *cpu, const uint64_t *args) {
     struct timespec left, *use;
-    int64_t result = take_timeout(cpu, args[2], &left, &use);
+    uint64_t set;
+    if (args[3] == 8 && guest_read(&set, args[0], sizeof set) < 0) return -EFAULT;
+    int64_t result = args[3] == 8 ? take_timeout(cpu, args[2], &left, &use) : -EINVAL;
     if (result < 0) return result;
     return guest_call_4(cpu, HOST_rt_sigtimedwait, args[0], args[1], (uint64_t)use, args[3]);
 }

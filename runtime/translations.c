@@ -269,11 +269,13 @@ void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset) {
     if (header.phnum == 0 || header.phnum > 32 || header.phentsize != sizeof segments[0]) return;
     if (read_fully(fd, segments, header.phnum * sizeof segments[0], header.phoff) < 0) return;
     uint64_t bias = 0, start = ~0ull, end = 0;
-    key_start(&key);
+    struct file_identity identity;
+    int identified = identify_file(fd, &identity), known = identified && known_key(&identity, key.lane);
+    if (!known) key_start(&key);
     for (unsigned i = 0; i < header.phnum; i++) {
         const struct elf_segment *segment = &segments[i];
         if (segment->type != SEGMENT_LOAD || !(segment->flags & SEGMENT_X)) continue;
-        if (!hash_segment(fd, &key, segment)) return;
+        if (!known && !hash_segment(fd, &key, segment)) return;
         uint64_t from = PAGE_DOWN(segment->offset), to = PAGE_UP(segment->offset + segment->filesz);
         if (start != ~0ull || offset >= to || offset + bytes <= from) continue;
         bias = address - offset - (PAGE_DOWN(segment->vaddr) - from);
@@ -281,9 +283,12 @@ void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset) {
         end = address + (offset + bytes > to ? to - offset : bytes);
     }
     if (start == ~0ull) return;
-    key_finish(&key);
     struct proc_state *proc = PROC;
     lock(&PROC_PRIVATE->module_lock);
+    if (!known) {
+        key_finish(&key);
+        if (identified) remember_key(&identity, key.lane);
+    }
     uint32_t slot = 0;
     while (slot < proc->module_count && proc->modules[slot].status != MODULE_FREE) slot++;
     if (slot < MAX_MODULES) {

@@ -289,7 +289,7 @@ export const SYSCALLS: readonly SyscallRow[] = [
   own(25, "mremap", [call("mremap", [0, 1, 2, "?", "?"]), call("mmap", ["?", 2, "?", "?", "?", "zero"])]),
   same(26, "msync", 227),
   same(27, "mincore", 232),
-  own(28, "madvise", [call("madvise", [0, 1, 2])]),
+  same(28, "madvise", 233),
   same(29, "shmget", 194),
   own(30, "shmat", [call("shmat", [0, "?", 2])]),
   same(31, "shmctl", 195),

@@ -87,14 +87,14 @@ static const struct call calls[] = {
     CALL(sched_yield, "", '-'), CALL(mremap, "allFa", '?'), CALL(msync, "ali", '-'), CALL(mincore, "alb", '-'), CALL(madvise, "ali", '-'),
     CALL(dup, "f", '-'), CALL(dup2, "ff", '-'), CALL(nanosleep, "tb", '-'), CALL(getitimer, "ib", '?'), CALL(sendfile, "ffbs", '-'),
     CALL(socket, "iFi", '-'), CALL(sendto, "fbsFbs", '-'), CALL(recvfrom, "fbsFbb", '-'), CALL(shutdown, "fi", '-'), CALL(listen, "fi", '-'),
-    CALL(getsockname, "fbb", '-'), CALL(getpeername, "fbb", '-'), CALL(socketpair, "iFib", '-'), CALL(setsockopt, "fiibs", '-'),
+    CALL(getsockname, "fbh", '-'), CALL(getpeername, "fbh", '-'), CALL(socketpair, "iFib", '-'), CALL(setsockopt, "fiibs", '-'),
     CALL(getsockopt, "fiibb", '-'), CALL(uname, "w", '-'), CALL(fcntl, "fiF", '-'), CALL(flock, "fF", '-'), CALL(fsync, "f", '-'), CALL(truncate, "po", '-'),
-    CALL(ftruncate, "fo", '-'), CALL(getcwd, "bs", '?'), CALL(rename, "pp", '-'), CALL(mkdir, "pm", '-'), CALL(rmdir, "p", '-'),
+    CALL(ftruncate, "fo", '-'), CALL(rename, "pp", '-'), CALL(mkdir, "pm", '-'), CALL(rmdir, "p", '-'),
     CALL(creat, "pm", '-'), CALL(link, "pp", '-'), CALL(unlink, "p", '-'), CALL(symlink, "pp", '-'), CALL(readlink, "pbs", '-'), CALL(chmod, "pm", '-'),
-    CALL(fchmod, "fm", '-'), CALL(umask, "m", '-'), CALL(getrlimit, "ib", '-'), CALL(getpriority, "ii", '-'), CALL(rt_sigpending, "bs", '-'),
+    CALL(fchmod, "fm", '-'), CALL(umask, "m", '-'), CALL(getrlimit, "ib", '-'), CALL(getpriority, "ii", '?'), CALL(rt_sigpending, "bs", '-'),
     CALL(rt_sigtimedwait, "bbt8", '-'), CALL(sigaltstack, "bb", '-'), CALL(utime, "pb", '-'), CALL(mknod, "pm0", '-'), CALL(personality, "w", '?'),
     CALL(mlock, "al", '-'), CALL(munlock, "al", '-'), CALL(arch_prctl, "wb", '-'), CALL(setrlimit, "wb", '-'), CALL(setxattr, "ppbsi", '-'),
-    CALL(getxattr, "ppbs", '-'), CALL(listxattr, "pbs", '-'), CALL(futex, "bitibi", '-'), CALL(futex, "hFttti", '-'), CALL(sched_getaffinity, "wsb", '?'),
+    CALL(listxattr, "pbs", '-'), CALL(futex, "bitibi", '-'), CALL(futex, "hFttti", '-'), CALL(sched_getaffinity, "wsb", '?'),
     CALL(epoll_create, "i", '-'), CALL(set_tid_address, "w", '?'), CALL(fadvise64, "fooi", '-'), CALL(timer_create, "ibb", '?'), CALL(clock_gettime, "ib", '?'),
     CALL(clock_getres, "ib", '?'), CALL(clock_nanosleep, "i0tb", '-'), CALL(epoll_wait, "fbi0", '-'), CALL(epoll_ctl, "fifb", '-'), CALL(utimes, "pb", '-'),
     CALL(waitid, "iibib", '-'), CALL(inotify_init, "", '-'), CALL(inotify_add_watch, "fpF", '-'), CALL(openat, "DpOm", '-'), CALL(mkdirat, "Dpm", '-'),
@@ -112,7 +112,7 @@ static const struct call calls[] = {
     CALL(shmget, "0sF", '?'), CALL(semget, "0iF", '?'), CALL(msgget, "wF", '?'), CALL(getdents, "fbs", '?'), CALL(getdents64, "fbs", '?'),
     CALL(capget, "bb", '-'), CALL(getgroups, "ib", '-'), CALL(times, "w", '?'), CALL(getrusage, "iw", '-'), CALL(sched_getparam, "0b", '-'),
     CALL(sched_setscheduler, "0ib", '-'), CALL(sched_getattr, "0bsF", '-'), CALL(prctl, "wbw", '?'), CALL(rt_sigqueueinfo, "wib", '?'), CALL(ioctl, "fwb", '-'),
-    CALL(get_robust_list, "0bb", '-'), CALL(process_vm_readv, "wvivi0", '-'), CALL(kcmp, "wwiii", '-'), CALL(name_to_handle_at, "DpbbF", '-'), CALL(statfs, "pw", '-'),
+    CALL(get_robust_list, "0bb", '-'), CALL(process_vm_readv, "wvivi0", '-'), CALL(kcmp, "wwiii", '?'), CALL(name_to_handle_at, "DpbbF", '-'), CALL(statfs, "pw", '-'),
 };
 enum { CALLS = sizeof calls / sizeof calls[0] };
 
@@ -159,7 +159,7 @@ static void remember(void) { for (int i = 0; i < BUFFERS; i++) memcpy(before[i],
 static uint64_t written(const struct call *call) {
     static const char *const vague[] = { "fstat", "stat", "lstat", "newfstatat", "statx", "getcwd", "timerfd_gettime", "clock_gettime", "clock_getres",
         "sched_getaffinity", "timer_create", "getdents", "getdents64", "recvmsg", "recvmmsg", "sysinfo", "getitimer", "prctl", "fcntl", "ioctl", "waitid",
-        "name_to_handle_at", "getsockopt", "capget", "getrlimit", "prlimit64", "mincore", "get_robust_list", "pselect6", "ppoll", "nanosleep", "clock_nanosleep", "sched_getattr" };
+        "name_to_handle_at", "getsockopt", "capget", "getrlimit", "prlimit64", "mincore", "get_robust_list", "pselect6", "ppoll", "nanosleep", "clock_nanosleep", "sched_getattr", "getsockname", "getpeername" };
     for (unsigned i = 0; i < sizeof vague / sizeof vague[0]; i++) if (!strcmp(call->name, vague[i])) {
         for (int at = 0; at < BUFFERS; at++) memcpy(buffer[at], before[at], 512);
         return 0;
@@ -186,18 +186,21 @@ static void one_call(void) {
     if (call->number == SYS_kcmp) a[0] = a[1] = (uint64_t)getpid();
     if (call->number == SYS_prctl && ((uint32_t)a[0] > 80 || a[0] == 1 || a[0] == 22 || a[0] == 59 || a[0] == 35)) a[0] = 16;
     if (call->number == SYS_mmap) a[3] = (a[3] & ~(uint64_t)(MAP_FIXED | 0x40)) | (below(2) ? MAP_ANONYMOUS | MAP_PRIVATE | MAP_FIXED : MAP_PRIVATE);
+    if (call->number == SYS_mmap && (a[3] & 3) == 3) a[3] &= ~1ull; /* new checks of anonymous inodes */
     if (call->number == SYS_mmap && a[0] < 0x10000 && a[3] & MAP_FIXED) return;
     if (call->number == SYS_prlimit64) a[1] = a[1] < 2 || a[1] == 9 ? 7 : a[1]; /* processor time, file size, memory */
     if (call->number == SYS_setrlimit) a[0] = a[0] < 2 || a[0] == 9 ? 7 : a[0];
     if (call->number == SYS_clock_nanosleep && (a[0] & 7) - 2 < 2) a[0] = 1; /* those of processor time */
+    if (call->number == SYS_execveat || call->number == SYS_name_to_handle_at) a[4] &= 0xfffd; /* flags newer than Linux 6.12 */
     if (call->number == SYS_rseq) a[3] = 0;
-    if (call->number == SYS_epoll_pwait || call->number == SYS_epoll_pwait2) a[2] &= 0x7f; /* kernels differ in the order of checks */
-    if (call->number == SYS_ioctl) a[1] = (uint64_t[]){ 0x5421, 0x541b, 0x5450, 0x5451, 0x5401, 0x5413, 0x8910, 0x8912, 0x8946, 0xc020aa00, 0x1234, 2 }[below(12)];
+    if (call->number == SYS_poll || call->number == SYS_ppoll) a[1] &= 0x7f; /* the limit of descriptors differs */
+    if (call->number == SYS_epoll_pwait || call->number == SYS_epoll_pwait2 || call->number == SYS_epoll_wait) a[2] &= 0x7f; /* kernels differ in the order of checks */
+    if (call->number == SYS_ioctl) a[1] = (uint64_t[]){ 0x5421, 0x541b, 0x5450, 0x5451, 0x5401, 0x5413, 0x8912, 0x8946, 0xc020aa00, 0x1234, 2 }[below(11)];
     remember();
     alarm(2); /* what would wait for ever fails with EINTR */
     errno = 0;
     long result = syscall(call->number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    int error = errno;
+    int error = call->number == SYS_fchmod && errno == EOPNOTSUPP ? EPERM : errno; /* on anonymous inodes, since Linux 6.15 */
     for (int i = 0; i < 2; i++) if (a[i] == (uint64_t)getpid()) a[i] = 0;
     if (result == -1) dprintf(LOG, "%s(%lx,%lx,%lx,%lx,%lx,%lx) error %d %lx\n", call->name, a[0], a[1], a[2], a[3], a[4], a[5], error, written(call));
     else dprintf(LOG, "%s(%lx,%lx,%lx,%lx,%lx,%lx) %ld %lx\n", call->name, a[0], a[1], a[2], a[3], a[4], a[5], call->result == '?' ? 0 : result, written(call));
