@@ -124,18 +124,32 @@ struct exec_request {
     char file[PATH_LIMIT];      /* the ELF file */
     uint64_t front[2 * SCRIPT_DEPTH + 1]; /* arguments that go before the caller's second, last first */
     unsigned fronts;
+    int64_t kept;               /* a descriptor that carries a file without a path across the execve; -1 = none */
+    int ends_with_execve;       /* the descriptor that named the file is closed by execve: no script's interpreter could open it */
 };
 
-/** A path in /proc may mean this very process (its exe link, a descriptor): the file's own path is what outlives it. */
+static void descriptor_path(char *to, char *end, uint64_t fd) { text_append_number(text_append(to, end, DESCRIPTOR_PATH), end, fd, 10); }
+
+static int is_file_at(int64_t fd, const char *path) {
+    struct host_stat open, named;
+    return HOST2(fstat, fd, &open) == 0 && HOST4(newfstatat, AT_CURRENT_DIRECTORY, path, &named, 0) == 0 && open.dev == named.dev && open.ino == named.ino;
+}
+
+/**
+ * A path in /proc may mean this very process (its exe link, a descriptor): the file's own path is what outlives it. A file
+ * that has none, because it was removed or never had one, goes across by a descriptor.
+ */
 static void name_file(struct exec_request *request, int64_t fd, const char *path) {
-    char start[7] = { 0 }, link[48], *at;
-    for (unsigned i = 0; i < 6 && path[i]; i++) start[i] = path[i];
-    if (text_equal(start, "/proc/")) {
-        at = text_append(link, link + sizeof link, "/proc/self/fd/");
-        text_append_number(at, link + sizeof link, (uint64_t)fd, 10);
+    enum { F_DUPFD_ = 0 };
+    char link[48];
+    if (text_starts(path, "/proc/")) {
+        descriptor_path(link, link + sizeof link, (uint64_t)fd);
         int64_t length = HOST4(readlinkat, AT_CURRENT_DIRECTORY, link, request->file, PATH_LIMIT - 1);
         request->file[length > 0 ? length : 0] = 0;
-        if (length > 0) return;
+        if (length > 0 && is_file_at(fd, request->file)) return;
+        request->kept = HOST3(fcntl, fd, F_DUPFD_, 3);
+        descriptor_path(request->file, request->file + PATH_LIMIT, (uint64_t)request->kept);
+        if (request->kept >= 0) return;
     }
     text_append(request->file, request->file + PATH_LIMIT, path);
 }
@@ -159,8 +173,9 @@ static int64_t resolve(struct exec_request *request, struct exec_image *image) {
         result = parse_script(start.line, bytes, &words);
         if (result <= 0) return result ? result : -ENOEXEC;
         if (depth == SCRIPT_DEPTH) break;
+        if (request->ends_with_execve) return -ENOENT;
         /* argv becomes: interpreter, argument, this path, the rest; `front` is filled from the back. */
-        request->front[request->fronts++] = depth == 0 ? (uint64_t)request->path : (uint64_t)path;
+        request->front[request->fronts++] = depth == 0 ? (uint64_t)request->name : (uint64_t)path;
         if (words.has_argument) request->front[request->fronts++] = add_text(image, words.argument);
         path = (const char *)add_text(image, words.interpreter);
     }
@@ -204,6 +219,7 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
     image->text--;
     image->text = put_known_keys(image->text, image->end);
     image->text = text_append(image->text, image->end, PROC->quiesce ? "q" : "");
+    image->text = text_append(image->text, image->end, request->kept >= 0 ? "f" : "");
     image->text = text_append(image->text, image->end, thread_of(cpu)->sigmask & SIGNAL_BIT(quiesce_signal()) ? "b:" : ":");
     text_append_number(digits, digits + sizeof digits, text_length(request->file), 10);
     image->text = text_append(image->text, image->end, digits);
@@ -221,9 +237,9 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
     return result;
 }
 
-static int64_t execute(struct cpu_state *cpu, const char *name, const char *path, uint64_t argv, uint64_t envp) {
+static int64_t execute(struct cpu_state *cpu, const char *name, const char *path, uint64_t argv, uint64_t envp, int ends_with_execve) {
     enum { TEXT_BYTES = 65536 };
-    struct exec_request request = { .name = name, .path = path };
+    struct exec_request request = { .name = name, .path = path, .kept = -1, .ends_with_execve = ends_with_execve };
     int64_t found = open_executable(path);
     if (found < 0) return found;
     HOST1(close, found);
@@ -236,6 +252,7 @@ static int64_t execute(struct cpu_state *cpu, const char *name, const char *path
     int64_t result = resolve(&request, &image);
     if (result == 0) result = run_program(cpu, &request, argv, envp, &image);
     HOST2(munmap, at, bytes);
+    if (request.kept >= 0) HOST1(close, request.kept);
     return result;
 }
 
@@ -245,29 +262,32 @@ int64_t hc_sys_execve(struct cpu_state *cpu, const uint64_t *args) {
     if (length < 0) return length;
     if (length == 0) return -ENOENT;
     uint64_t special = special_path(cpu, args[0]);
-    return execute(cpu, path, special == args[0] ? path : (const char *)special, args[1], args[2]);
+    return execute(cpu, path, special == args[0] ? path : (const char *)special, args[1], args[2], 0);
 }
 
 int64_t hc_sys_execveat(struct cpu_state *cpu, const uint64_t *args) {
-    char path[2 * PATH_LIMIT], name[PATH_LIMIT], link[48], *at;
+    enum { F_GETFD_ = 1, FD_CLOEXEC_ = 1, S_IFMT_ = 0170000, S_IFDIR_ = 0040000, S_IFLNK_ = 0120000 };
+    char path[PATH_LIMIT + 48], shown[PATH_LIMIT + 48], name[PATH_LIMIT];
+    struct host_stat stat;
+    if (args[4] & ~(uint64_t)(AT_EMPTY_PATH_ | AT_SYMLINK_NOFOLLOW_)) return -EINVAL;
     int64_t length = guest_text(name, args[1], sizeof name);
     if (length < 0) return length;
-    if (args[4] & ~(uint64_t)(AT_EMPTY_PATH_ | AT_SYMLINK_NOFOLLOW_)) return -EINVAL;
     if (length == 0 && !(args[4] & AT_EMPTY_PATH_)) return -ENOENT;
-    if (name[0] == '/' || (int32_t)args[0] == AT_CURRENT_DIRECTORY) return execute(cpu, name, name, args[2], args[3]);
-    at = text_append(link, link + sizeof link, "/proc/self/fd/");
-    text_append_number(at, link + sizeof link, (uint32_t)args[0], 10);
-    int64_t got = HOST4(readlinkat, AT_CURRENT_DIRECTORY, link, path, PATH_LIMIT - 1);
-    if (got < 0) return -EBADF;
-    at = path + got;
-    *at = 0;
-    if (length) {
-        enum { S_IFMT_ = 0170000, S_IFDIR_ = 0040000 };
-        struct host_stat stat;
-        if (HOST2(fstat, args[0], &stat) == 0 && (stat.mode & S_IFMT_) != S_IFDIR_) return -ENOTDIR;
-        at = text_append(at, path + sizeof path, "/");
-        text_append(at, path + sizeof path, name);
+    int relative = name[0] != '/' && (int32_t)args[0] != AT_CURRENT_DIRECTORY, ends = 0;
+    if (relative) {
+        int64_t flags = HOST2(fcntl, args[0], F_GETFD_);
+        if (flags < 0 || HOST2(fstat, args[0], &stat) < 0) return -EBADF;
+        if (length && (stat.mode & S_IFMT_) != S_IFDIR_) return -ENOTDIR;
+        ends = (flags & FD_CLOEXEC_) != 0;
+        descriptor_path(path, path + sizeof path, (uint32_t)args[0]);
+        text_append_number(text_append(shown, shown + sizeof shown, "/dev/fd/"), shown + sizeof shown, (uint32_t)args[0], 10);
+        if (length) {
+            text_append(text_append(path + text_length(path), path + sizeof path, "/"), path + sizeof path, name);
+            text_append(text_append(shown + text_length(shown), shown + sizeof shown, "/"), shown + sizeof shown, name);
+        }
     }
-    if (text_length(path) >= PATH_LIMIT) return -ENAMETOOLONG;
-    return execute(cpu, path, path, args[2], args[3]);
+    const char *use = relative ? path : name;
+    if (length && args[4] & AT_SYMLINK_NOFOLLOW_ && HOST4(newfstatat, AT_CURRENT_DIRECTORY, use, &stat, AT_SYMLINK_NOFOLLOW_) == 0 &&
+        (stat.mode & S_IFMT_) == S_IFLNK_) return -ELOOP;
+    return execute(cpu, relative ? shown : name, use, args[2], args[3], ends);
 }

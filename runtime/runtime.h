@@ -59,6 +59,7 @@ struct file_identity { uint64_t device, inode, bytes, modified, changed; };
 struct known_key { struct file_identity file; uint32_t key[4]; };
 #define KNOWN_KEYS 24
 #define KNOWN_KEY_FLAG 'k'
+#define DESCRIPTOR_PATH "/proc/self/fd/"
 
 /** What a process keeps for the runtime alone, at PROC_PRIVATE_OFFSET; zeros in a restored process. */
 struct proc_private {

@@ -9,7 +9,7 @@ static void map_area(uint64_t at, uint64_t bytes) {
     if (got != (int64_t)at) fatal("the address space has no room for the runtime's state", "");
 }
 
-struct start { const char *file, *name; char **argv, **envp; int quiesce, quiesce_blocked; };
+struct start { const char *file, *name; char **argv, **envp; int quiesce, quiesce_blocked, by_descriptor; };
 
 /** Takes EXEC_VARIABLE off the environment, if its last string is one. The two names point into it. */
 static int take_exec_variable(struct start *start, char *file) {
@@ -23,6 +23,7 @@ static int take_exec_variable(struct start *start, char *file) {
     while (*at && *at != ':') {
         char flag = *at++;
         if (flag == 'q') start->quiesce = 1;
+        if (flag == 'f') start->by_descriptor = 1;
         if (flag == 'b') start->quiesce_blocked = 1;
         if (flag == KNOWN_KEY_FLAG) at = take_known_key(at);
     }
@@ -88,6 +89,13 @@ static void describe_to_kernel(const char *name) {
     HOST5(prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0);
 }
 
+/** The one by which a file without a path came across an execve. */
+static void close_descriptor(const char *path) {
+    uint64_t fd = 0;
+    for (path += text_length(DESCRIPTOR_PATH); *path >= '0' && *path <= '9'; path++) fd = fd * 10 + (uint64_t)(*path - '0');
+    HOST1(close, fd);
+}
+
 _Noreturn void hc_start(uint64_t *stack) {
     struct start start = { 0 };
     char file[4096], found[4096];
@@ -117,6 +125,7 @@ _Noreturn void hc_start(uint64_t *stack) {
     if (under_qemu()) take_qemu_variables(start.envp);
     struct program program;
     if (!load_program(start.file, &program)) fatal("this is no x86-64 program that can be loaded: ", start.file);
+    if (start.by_descriptor) close_descriptor(start.file);
     cpu->fcw = 0x37f;
     cpu->mxcsr = 0x1f80;
     cpu->gpr[4] = build_stack(start.name, start.argv, start.envp, &program, auxv);
