@@ -68,3 +68,21 @@ void safepoint(struct cpu_state *cpu) {
         }
     }
 }
+
+/** Sends a signal with what the program tells of its sender, which must not look like the node's request to quiesce. */
+static int64_t queue_signal(struct cpu_state *cpu, uint64_t call, const uint64_t *args, unsigned number_at) {
+    struct siginfo info;
+    uint64_t own[6];
+    memory_copy(own, args, sizeof own);
+    if ((int)args[number_at] == quiesce_signal() && guest_read(&info, args[number_at + 1], sizeof info) == 0 && info.code == SI_USER && info.sender.pid == 0) {
+        info.sender.pid = -1;
+        own[number_at + 1] = (uint64_t)&info;
+    }
+    return hc_guest_call(cpu, call, own);
+}
+
+int64_t hc_sys_rt_sigqueueinfo(struct cpu_state *cpu, const uint64_t *args) { return queue_signal(cpu, HOST_rt_sigqueueinfo, args, 1); }
+
+int64_t hc_sys_rt_tgsigqueueinfo(struct cpu_state *cpu, const uint64_t *args) { return queue_signal(cpu, HOST_rt_tgsigqueueinfo, args, 2); }
+
+int64_t hc_sys_pidfd_send_signal(struct cpu_state *cpu, const uint64_t *args) { return queue_signal(cpu, HOST_pidfd_send_signal, args, 1); }

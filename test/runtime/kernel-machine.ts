@@ -87,6 +87,7 @@ export class KernelMachine {
     const head = `#!/bin/sh
 export PATH=/bin
 busybox mount -t proc p /proc; busybox mount -t devtmpfs d /dev; busybox mount -t tmpfs t /tmp; busybox ip link set lo up
+busybox ln -s /proc/self/fd /dev/fd
 report() { echo "RESULT $1 $2"; busybox base64 /tmp/out; echo END; }
 cd /tmp
 `;
