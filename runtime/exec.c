@@ -269,10 +269,10 @@ int64_t hc_sys_execveat(struct cpu_state *cpu, const uint64_t *args) {
     enum { F_GETFD_ = 1, FD_CLOEXEC_ = 1, S_IFMT_ = 0170000, S_IFDIR_ = 0040000, S_IFLNK_ = 0120000 };
     char path[PATH_LIMIT + 48], shown[PATH_LIMIT + 48], name[PATH_LIMIT];
     struct host_stat stat;
-    if (args[4] & ~(uint64_t)(AT_EMPTY_PATH_ | AT_SYMLINK_NOFOLLOW_)) return -EINVAL;
     int64_t length = guest_text(name, args[1], sizeof name);
     if (length < 0) return length;
     if (length == 0 && !(args[4] & AT_EMPTY_PATH_)) return -ENOENT;
+    if (args[4] & ~(uint64_t)(AT_EMPTY_PATH_ | AT_SYMLINK_NOFOLLOW_)) return -EINVAL;
     int relative = name[0] != '/' && (int32_t)args[0] != AT_CURRENT_DIRECTORY, ends = 0;
     if (relative) {
         int64_t flags = HOST2(fcntl, args[0], F_GETFD_);

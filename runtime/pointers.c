@@ -173,22 +173,27 @@ int64_t hc_sys_lseek(struct cpu_state *cpu, const uint64_t *args) {
     return checked != offset && result == (int64_t)checked ? (int64_t)offset : result;
 }
 
-/** Requests of userfaultfd name ranges of addresses, and that for network interfaces a buffer, in their structures. */
+/**
+ * Requests of userfaultfd name ranges of addresses, and some for network interfaces a buffer, in their structures. A bad one goes on
+ * in a copy, for the kernel to refuse.
+ */
 int64_t hc_sys_ioctl(struct cpu_state *cpu, const uint64_t *args) {
     enum { USERFAULT_TYPE = 0xaa, UFFDIO_COPY_ = 3, UFFDIO_MOVE_ = 5, UFFDIO_API_ = 0x3f, SIOCGIFCONF_ = 0x8912, SIOCETHTOOL_ = 0x8946 };
     uint32_t request = (uint32_t)args[1], number = request & 0xff;
-    uint64_t words[5];
-    if ((request >> 8 & 0xff) == USERFAULT_TYPE && number != UFFDIO_API_) {
-        int copies = number == UFFDIO_COPY_ || number == UFFDIO_MOVE_;
-        if (guest_read(words, args[2], copies ? 24 : 16) == 0) {
-            uint64_t bytes = copies ? words[2] : words[1];
-            if (!is_guest_memory(words[0], bytes)) return -EINVAL;
-            if (copies && !is_guest_memory(words[1], bytes)) return -EFAULT;
-        }
-    } else if (request == SIOCGIFCONF_) {
-        if (guest_read(words, args[2], 16) == 0 && words[1] && !is_guest_memory(words[1], (uint32_t)words[0])) return -EFAULT;
-    } else if (request == SIOCETHTOOL_) {
-        if (guest_read(words, args[2], 24) == 0 && !is_guest_memory(words[2], 0)) return -EFAULT;
+    uint64_t words[5] = { 0 };
+    unsigned pointers = 0, at = 0, bytes = 16;
+    int copies = number == UFFDIO_COPY_ || number == UFFDIO_MOVE_;
+    if ((request >> 8 & 0xff) == USERFAULT_TYPE && number != UFFDIO_API_) pointers = copies ? 2 : 1, bytes = copies ? 40 : 16;
+    else if (request == SIOCGIFCONF_) pointers = 1, at = 1;
+    else if (request == SIOCETHTOOL_) pointers = 1, at = 2, bytes = 40;
+    if (!pointers || guest_read(words, args[2], bytes) < 0) return hc_guest_call(cpu, HOST_ioctl, args);
+    uint64_t range = request == SIOCGIFCONF_ ? (uint32_t)words[0] : request == SIOCETHTOOL_ ? 0 : words[pointers];
+    int bad = 0;
+    for (unsigned i = at; i < at + pointers; i++) {
+        uint64_t first = words[i];
+        words[i] = kernel_pointer(first, range);
+        bad |= words[i] != first;
     }
-    return hc_guest_call(cpu, HOST_ioctl, args);
+    uint64_t changed[6] = { args[0], args[1], bad ? (uint64_t)words : args[2] };
+    return hc_guest_call(cpu, HOST_ioctl, changed);
 }

@@ -322,3 +322,13 @@ int64_t hc_sys_rt_sigreturn(struct cpu_state *cpu, const uint64_t *args) {
     if (thread_of(cpu)->signal_number == 0) set_host_mask(cpu, mask & ~UNBLOCKABLE);
     return HC_STATE_SET;
 }
+
+/** The kernel does not know of the guest's own use of the quiesce signal. */
+int64_t hc_sys_rt_sigpending(struct cpu_state *cpu, const uint64_t *args) {
+    uint64_t set = 0;
+    if (args[1] > sizeof set) return -EINVAL;
+    int64_t result = guest_call_2(cpu, HOST_rt_sigpending, (uint64_t)&set, sizeof set);
+    if (result < 0) return result;
+    if (private_of(cpu)->held_quiesce) set |= SIGNAL_BIT(quiesce_signal());
+    return guest_write(args[0], &set, args[1]);
+}

@@ -23,6 +23,7 @@ before(async () => {
   machine.files.set("calls", readFileSync(program));
   native = machine.runNatively(program, [`${SEED}`, `${SEQUENCES}`]);
   const script = `/calls ${SEED} ${SEQUENCES} > /tmp/out 2>&1; report compared $?
+busybox mkdir hostile; cd hostile
 busybox timeout 600 /calls ${SEED} ${HOSTILE} hostile > /tmp/out 2>&1; report hostile $?`;
   await machine.boot(script, { interpreted: true, timeoutMs: 900_000 });
 });

@@ -109,7 +109,7 @@ static const struct call calls[] = {
     CALL(execve, "p00", '-'), CALL(execveat, "Dp00F", '-'), CALL(membarrier, "FF", '-'), CALL(mlock2, "alF", '-'), CALL(copy_file_range, "fbfbsF", '-'), CALL(preadv2, "fvio0F", '-'),
     CALL(pwritev2, "fvio0F", '-'), CALL(statx, "DpFFb", '-'), CALL(rseq, "wwww", '?'), CALL(pidfd_open, "wF", '-'), CALL(clone3, "bs", '?'),
     CALL(close_range, "wwF", '-'), CALL(openat2, "Dpbs", '-'), CALL(faccessat2, "DpiF", '-'), CALL(epoll_pwait2, "fbitb8", '-'), CALL(brk, "w", '?'),
-    CALL(shmget, "0sF", '?'), CALL(semget, "0iF", '?'), CALL(msgget, "wF", '?'), CALL(getdents, "fbs", '?'), CALL(getdents64, "fbs", '?'),
+    CALL(getdents, "fbs", '?'), CALL(getdents64, "fbs", '?'),
     CALL(capget, "bb", '-'), CALL(getgroups, "ib", '-'), CALL(times, "w", '?'), CALL(getrusage, "iw", '-'), CALL(sched_getparam, "0b", '-'),
     CALL(sched_setscheduler, "0ib", '-'), CALL(sched_getattr, "0bsF", '-'), CALL(prctl, "wbw", '?'), CALL(rt_sigqueueinfo, "wib", '?'), CALL(ioctl, "fwb", '-'),
     CALL(get_robust_list, "0bb", '-'), CALL(process_vm_readv, "wvivi0", '-'), CALL(kcmp, "wwiii", '?'), CALL(name_to_handle_at, "DpbbF", '-'), CALL(statfs, "pw", '-'),
@@ -187,6 +187,8 @@ static void one_call(void) {
     if (call->number == SYS_prctl && ((uint32_t)a[0] > 80 || a[0] == 1 || a[0] == 22 || a[0] == 59 || a[0] == 35)) a[0] = 16;
     if (call->number == SYS_mmap) a[3] = (a[3] & ~(uint64_t)(MAP_FIXED | 0x40)) | (below(2) ? MAP_ANONYMOUS | MAP_PRIVATE | MAP_FIXED : MAP_PRIVATE);
     if (call->number == SYS_mmap && (a[3] & 3) == 3) a[3] &= ~1ull; /* new checks of anonymous inodes */
+    if (call->number == SYS_mmap && !(a[3] & MAP_ANONYMOUS)) a[2] &= 3;
+    if (call->number == SYS_fcntl && a[1] == F_DUPFD) return;
     if (call->number == SYS_mmap && a[0] < 0x10000 && a[3] & MAP_FIXED) return;
     if (call->number == SYS_prlimit64) a[1] = a[1] < 2 || a[1] == 9 ? 7 : a[1]; /* processor time, file size, memory */
     if (call->number == SYS_setrlimit) a[0] = a[0] < 2 || a[0] == 9 ? 7 : a[0];
