@@ -203,7 +203,8 @@ static void one_call(void) {
     errno = 0;
     long result = syscall(call->number, a[0], a[1], a[2], a[3], a[4], a[5]);
     int error = call->number == SYS_fchmod && errno == EOPNOTSUPP ? EPERM : errno; /* on anonymous inodes, since Linux 6.15 */
-    for (int i = 0; i < 2; i++) if (a[i] == (uint64_t)getpid()) a[i] = 0;
+    if (call->number == SYS_process_vm_readv || call->number == SYS_kcmp || call->number == SYS_rt_sigqueueinfo) a[0] = 0;
+    if (call->number == SYS_kcmp) a[1] = 0;
     if (result == -1) dprintf(LOG, "%s(%lx,%lx,%lx,%lx,%lx,%lx) error %d %lx\n", call->name, a[0], a[1], a[2], a[3], a[4], a[5], error, written(call));
     else dprintf(LOG, "%s(%lx,%lx,%lx,%lx,%lx,%lx) %ld %lx\n", call->name, a[0], a[1], a[2], a[3], a[4], a[5], call->result == '?' ? 0 : result, written(call));
     if (call->number == SYS_mremap && result != -1 && (uint64_t)result >> 32) munmap((void *)result, 4096);
