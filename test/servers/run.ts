@@ -2,6 +2,7 @@
 // Everything that was measured is in the answer; what was wrong is in the client's report.
 
 import { spawn } from "node:child_process";
+import { loadavg } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { HostError } from "../../src/base/index.ts";
@@ -23,6 +24,8 @@ export interface ServerReport {
   readonly title: string;
   readonly moves: readonly MigrationReport[];
   readonly client: ClientReport;
+  /** Load average of the machine over the last 15 minutes: the emulated node shares its processors with all else. */
+  readonly load?: number;
   /** What a lost process or log said, if something was wrong. */
   readonly log: string;
 }
@@ -153,7 +156,7 @@ export async function roundTrip(list: NodeList, server: ServerCase, options: Run
     const report = await client.end();
     const log = report.wrong > 0 ? await lastLog([home, foreign], server) : "";
     await removeContainers([home, foreign]);
-    return { name: server.name, title: server.title, moves, client: report, log };
+    return { name: server.name, title: server.title, moves, client: report, load: loadavg()[2]!, log };
   } catch (error) {
     note(await lastLog([home, foreign], server));
     client.kill();

@@ -78,6 +78,7 @@ export function pageOf(reports: readonly ServerReport[]): string {
       "replies/s at home",
       "abroad (QEMU)",
       "translated",
+      "load",
     ],
     ...reports.map((report) => [
       report.name,
@@ -88,6 +89,7 @@ export function pageOf(reports: readonly ServerReport[]): string {
       rateOf(report, "home"),
       rateOf(report, "abroad"),
       `${report.moves[0]?.translations.length ?? 0} of ${translatable(report)} files`,
+      report.load?.toFixed(1) ?? "not noted",
     ]),
   ];
   return `# Servers
@@ -99,7 +101,8 @@ and back while their clients work. A client keeps connections open over the move
 the end it compares all data with its own model. One wrong reply, broken connection or lost byte fails the test.
 
 The arm64 node is emulated by QEMU on the same two processors that run the amd64 node, the clients and the tests; its steps
-take some 20 times longer than on a real machine, and so do replies abroad. Files without a translation are interpreted.
+take some 20 times longer than on a real machine, and so do replies abroad. Files without a translation are interpreted. "Load" is the machine's load average over the last quarter of
+an hour; times of a busy machine say little.
 
 Times in seconds. Image, translations and files are brought over while the server works; the rest is between freeze and
 restore.
