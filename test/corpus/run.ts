@@ -1,16 +1,19 @@
-// Runs rows of the corpus by hand: `node test/corpus/run.ts [OPTION]... [NAME-PART]...`
+// Runs rows of the corpus by hand: `node test/corpus/run.ts [OPTION]... [NAME-START | ROOT]...`
 //
 //   --native          only the native run; prints what it prints
 //   --interpret       nothing translated
 //   --known           translated, and only what is found without running first
 //   --without PART    leaves a module out, to find the one at fault; may be repeated
 //   --bisect          for a row that differs: which module's translation makes it differ
+//   --record          notes the results in results.json, for docs/programs.md
 //   --patience N      how many times longer than usual a row may take
 //
 // Without --known, a row that maps files which its script does not name runs again with those translated too.
 
 import { parseArgs } from "node:util";
+import { packageVersions } from "../../src/host/index.ts";
 import { type CorpusProgram, PROGRAMS } from "./programs.ts";
+import { recordResult } from "./results.ts";
 import { differences, type Outcome, rootOf, runNatively, runTranslated } from "./run-program.ts";
 
 const { values, positionals } = parseArgs({
@@ -20,13 +23,14 @@ const { values, positionals } = parseArgs({
     known: { type: "boolean", default: false },
     without: { type: "string", multiple: true, default: [] },
     bisect: { type: "boolean", default: false },
+    record: { type: "boolean", default: false },
     patience: { type: "string", default: "1" },
   },
   allowPositionals: true,
 });
 
 const rows = PROGRAMS.filter(
-  (row) => positionals.length === 0 || positionals.some((part) => row.name.includes(part) || row.root === part),
+  (row) => positionals.length === 0 || positionals.some((part) => row.name.startsWith(part) || row.root === part),
 ).map((row) => ({ ...row, seconds: (row.seconds ?? 120) * Number(values.patience) }));
 
 async function bisect(row: CorpusProgram, native: Outcome, modules: readonly string[]): Promise<void> {
@@ -53,6 +57,16 @@ async function runRow(row: CorpusProgram): Promise<boolean> {
   if (!values.interpret && !values.known && (unknown.length > 0 || variants.length > 1))
     outcome = await runTranslated(row, { modules, variants, ...options });
   const found = differences(native, outcome);
+  if (values.record) {
+    const version = (await packageVersions(await rootOf(row))).get(row.package) ?? "";
+    recordResult(
+      row.name,
+      version,
+      values.interpret ? "interpreted" : "translated",
+      found.length === 0,
+      outcome.milliseconds,
+    );
+  }
   const verdict = found.length === 0 ? "same" : "DIFFERS";
   process.stdout.write(`${verdict.padEnd(8)}${row.name.padEnd(34)}${(outcome.milliseconds / 1000).toFixed(1)} s\n`);
   for (const line of found.slice(0, 12)) process.stdout.write(`  ${line.slice(0, 400)}\n`);
