@@ -37,6 +37,9 @@ import type { RuntimeFile } from "./runtime-file.ts";
 import { hostMask } from "./signals.ts";
 import { StructView } from "./struct-view.ts";
 
+/** sizeof(struct robust_list_head) of x86-64. */
+const ROBUST_LIST_HEAD_BYTES = 24;
+
 const NATIVE_CS = 0x33n;
 const NATIVE_MODE = 1;
 
@@ -197,7 +200,11 @@ export function threadToHome(thread: Thread, process: Process, layout: Layout): 
 
   setMask(thread, state.get("sigmask"));
   common.futexRla = state.get("robust_list");
-  common.futexRlaLen = state.number("robust_len");
+  // The kernel takes one length only, or none was set.
+  const robustBytes = state.number("robust_len");
+  if (robustBytes !== 0 && robustBytes !== ROBUST_LIST_HEAD_BYTES)
+    throw new InputError("thread-state", `a robust list head of ${robustBytes} bytes`, place);
+  common.futexRlaLen = robustBytes;
   common.sas = create(ThreadSasEntrySchema, {
     ssSp: state.get("sas_sp"),
     ssSize: state.get("sas_size"),
