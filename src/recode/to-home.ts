@@ -82,7 +82,9 @@ function recodeProcess(
   restoreAuxv(process, foreign);
   restoreProgramFile(process, paths);
   for (const image of foreign.home.images) {
-    if (kindOf(image.name) !== undefined && !changes.has(image.name)) changes.set(image.name, image.content);
+    // The process could have written anything there: only a plain name of an image goes on.
+    const isPlain = /^[\w.-]+$/.test(image.name) && kindOf(image.name) !== undefined;
+    if (isPlain && !changes.has(image.name)) changes.set(image.name, image.content);
   }
   for (const thread of threads) {
     changes.set(thread.coreName, encodeRecords(CoreEntrySchema, thread.coreName, [thread.core]));

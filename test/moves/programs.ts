@@ -7,6 +7,7 @@ import type { World } from "./world.ts";
 
 const SOURCES = join(import.meta.dirname, "../programs/moves");
 const MOVES = ["main.c", "compute.c", "signals.c", "waits.c", "processes.c"];
+const BELONGINGS = ["belongings.c", "belongings-files.c", "belongings-sockets.c", "belongings-process.c"];
 const FLAGS = ["-O2", "-static", "-pthread"];
 
 /** The programs of `moves`, in the order of its table. */
@@ -21,12 +22,27 @@ export const PROGRAMS: readonly string[] = [
 async function compiled(sources: readonly string[]): Promise<string> {
   const paths = sources.map((name) => join(SOURCES, name));
   const { stdout: version } = await runChecked("gcc", ["--version"]);
-  const contents = [...paths, join(SOURCES, "moves.h")].map((path) => readFileSync(path, "utf8"));
+  const contents = [...paths, join(SOURCES, "moves.h"), join(SOURCES, "belongings.h")].map((path) =>
+    readFileSync(path, "utf8"),
+  );
   return cached(["moves program", version, ...FLAGS, ...contents].join("\n"), "", async (output) => {
     // Messages name the source files: not where they lay.
     const map = `-fmacro-prefix-map=${SOURCES}/=`;
     await runChecked("gcc", [...FLAGS, map, "-w", "-o", output, ...paths, "-lm"]);
   });
+}
+
+/** Fills a root with /init, /belongings and busybox. */
+export async function fillBelongings(root: string): Promise<void> {
+  mkdirSync(join(root, "bin"), { recursive: true });
+  copyFileSync("/bin/busybox", join(root, "bin/busybox"));
+  copyFileSync(await compiled(["init.c"]), join(root, "init"));
+  copyFileSync(await compiled(BELONGINGS), join(root, "belongings"));
+}
+
+/** The names of all belongings. */
+export async function belongings(): Promise<string[]> {
+  return (await runChecked(await compiled(BELONGINGS), [])).stdout.trim().split("\n");
 }
 
 /** Fills a root with /init, /moves and busybox. */
