@@ -145,6 +145,10 @@ _Noreturn void hc_run(struct cpu_state *cpu) {
         if (*(volatile uint32_t *)&cpu->pending) safepoint(cpu);
         uint64_t code = hc_lookup(cpu);
         if (!code && vdso_call(cpu)) continue;
+        if (!code && !may_execute(cpu, cpu->rip)) {
+            deliver_fault(cpu, SIGSEGV, SEGV_ACCERR, cpu->rip, 14, 0x15);
+            continue;
+        }
         mirror_mxcsr(cpu);
         priv->executing = code ? EXECUTING_TRANSLATION : EXECUTING_INTERPRETER;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);

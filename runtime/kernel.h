@@ -41,7 +41,7 @@ enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1, SIG_SETMASK = 2 };
 
 enum { SI_USER = 0, SI_TKILL = -6, SI_QUEUE = -1, SI_KERNEL = 0x80 };
 enum { FPE_INTDIV = 1, FPE_FLTDIV = 3, FPE_FLTOVF = 4, FPE_FLTUND = 5, FPE_FLTRES = 6, FPE_FLTINV = 7 };
-enum { ILL_ILLOPN = 2, TRAP_BRKPT = 1, TRAP_TRACE = 2, BUS_ADRALN = 1, SEGV_MAPERR = 1 };
+enum { ILL_ILLOPN = 2, TRAP_BRKPT = 1, TRAP_TRACE = 2, BUS_ADRALN = 1, SEGV_MAPERR = 1, SEGV_ACCERR = 2 };
 
 /** siginfo_t; 128 bytes, the same on both. */
 struct siginfo {
@@ -71,7 +71,6 @@ struct host_ucontext {
 _Static_assert(__builtin_offsetof(struct host_ucontext, fault_address) == 176, "ucontext");
 _Static_assert(__builtin_offsetof(struct host_ucontext, pc) == 440, "ucontext");
 _Static_assert(__builtin_offsetof(struct host_ucontext, reserved) == 464, "ucontext");
-#define ESR_MAGIC 0x45535201u
 
 struct timespec { int64_t seconds, nanoseconds; };
 struct timeval { int64_t seconds, microseconds; };

@@ -159,16 +159,17 @@ int load_program(const char *path, struct program *program) {
     program->phdr = table_address(&image);
     program->phnum = image.header.phnum;
     program->interpreter_base = 0;
+    program->stack_protection = PROT_READ | PROT_WRITE;
     for (unsigned i = 0; i < image.header.phnum; i++) {
         const struct elf_segment *segment = &image.segments[i];
-        if (segment->type != SEGMENT_INTERP) continue;
+        if (segment->type == SEGMENT_STACK && segment->flags & SEGMENT_X) program->stack_protection |= PROT_EXEC;
+        if (segment->type != SEGMENT_INTERP || program->interpreter_base) continue;
         if (segment->filesz < 2 || segment->filesz > sizeof name || !read_at(image.fd, name, segment->filesz, segment->offset)) return 0;
         name[segment->filesz - 1] = 0;
         if (!open_image(name, &interpreter) || !map_image(&interpreter, 0)) return 0;
         program->entry = interpreter.bias + interpreter.header.entry;
         program->interpreter_base = interpreter.bias;
         HOST1(close, interpreter.fd);
-        break;
     }
     HOST1(close, image.fd);
     return 1;

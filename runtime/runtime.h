@@ -30,6 +30,10 @@ struct syscall_row {
 
 enum { EXECUTING_RUNTIME, EXECUTING_INTERPRETER, EXECUTING_TRANSLATION };
 
+struct address_range { uint64_t start, end; };
+/** Ranges of code that a thread remembers. */
+#define CODE_RANGES 8
+
 /** What a thread keeps for the runtime alone. Behind ThreadState; zeros in a restored thread. */
 struct thread_private {
     uint32_t executing;        /* EXECUTING_* */
@@ -46,12 +50,15 @@ struct thread_private {
     uint64_t held_mask;        /* signals of faults that came by kill while the guest blocks them: blocked, pending */
     uint32_t clear_handlers;   /* a vfork child is to begin without handlers */
     uint32_t held_quiesce;     /* the guest's own use of QUIESCE_SIGNAL, waiting until it unblocks it */
+    uint32_t resume_flag;      /* rflags.RF as the CPU saves it at a fault, for the frame being made */
     struct siginfo held_quiesce_info;
+    uint32_t code_age;         /* ProcPrivate's when code_ranges were found */
+    uint32_t next_code_range;
+    struct address_range code_ranges[CODE_RANGES]; /* what may be executed */
     struct guest_sigaction own_actions[SIGNAL_LIMIT]; /* of a vfork child */
     char path[4096];           /* what special_path gave */
 };
 
-struct address_range { uint64_t start, end; };
 #define FREE_RANGES 32
 
 /** What tells one state of a file from any other (known-keys.c), and the code key that it has. */
@@ -69,6 +76,7 @@ struct proc_private {
     uint32_t thread_lock;      /* guards the choice of a thread slot */
     uint32_t module_lock;      /* guards the module table */
     uint32_t map_lock;         /* guards the placement of mappings */
+    uint32_t code_age;         /* counts the times that something executable was taken away */
     uint32_t patch_lock;       /* guards changes of translated code */
     uint32_t last_module;
     uint32_t thread_slots;     /* thread areas that are or were mapped: slots below this */
@@ -266,12 +274,19 @@ void log_missed(const struct module *module, uint64_t pc);
 /* syscalls-process.c */
 void clear_handlers(struct cpu_state *cpu);
 
+/* executable.c */
+int may_execute(struct cpu_state *cpu, uint64_t pc);
+void code_taken_away(uint64_t start, uint64_t end);
+
+/* page-fault.c */
+uint64_t page_fault_error(struct cpu_state *cpu, const struct siginfo *info, const struct host_ucontext *context);
+
 /* threads.c */
 struct cpu_state *thread_create_area(void);
 void thread_release(struct cpu_state *cpu);
 
 /* loader.c, stack.c, exec.c */
-struct program { uint64_t entry, program_entry, phdr, phnum, interpreter_base; };
+struct program { uint64_t entry, program_entry, phdr, phnum, interpreter_base; int stack_protection; };
 int load_program(const char *path, struct program *program);
 uint64_t build_stack(const char *path, char **argv, char **envp, const struct program *program, const uint64_t *host_auxv);
 int64_t check_program(const char *path, char *interpreter);

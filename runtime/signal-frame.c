@@ -159,7 +159,7 @@ int64_t push_signal_frame(struct cpu_state *cpu, int number, const struct siginf
     frame.ucontext.context = (struct guest_sigcontext){
         .r8 = g[8], .r9 = g[9], .r10 = g[10], .r11 = g[11], .r12 = g[12], .r13 = g[13], .r14 = g[14], .r15 = g[15],
         .di = g[7], .si = g[6], .bp = g[5], .bx = g[3], .dx = g[2], .ax = g[0], .cx = g[1], .sp = rsp, .ip = cpu->rip,
-        .flags = guest_rflags(cpu), .cs = 0x33, .ss = 0x2b, .err = priv->fault_error, .trapno = priv->fault_trap,
+        .flags = guest_rflags(cpu) | priv->resume_flag, .cs = 0x33, .ss = 0x2b, .err = priv->fault_error, .trapno = priv->fault_trap,
         .oldmask = saved_mask, .cr2 = priv->fault_address, .fpstate = fpstate,
     };
     save_extended_state(cpu, area, &layout);

@@ -104,19 +104,6 @@ static void interrupt_guest(struct cpu_state *cpu, struct host_ucontext *context
     if (pc >= (uint64_t)hc_call_start && pc < (uint64_t)hc_call_end) context->pc = (uint64_t)hc_call_abort;
 }
 
-/** The x86-64 page fault error code: bit 0 protection, 1 write, 2 user, 4 instruction fetch. */
-static uint64_t page_fault_error(struct cpu_state *cpu, const struct siginfo *info, const struct host_ucontext *context) {
-    uint64_t error = 4 | (info->code == SEGV_MAPERR ? 0 : 1);
-    if (info->address - cpu->rip < 15) return error | 0x10;
-    for (unsigned at = 0; at + 16 <= sizeof context->reserved;) {
-        const uint32_t *record = (const uint32_t *)(context->reserved + at);
-        if (record[0] == ESR_MAGIC) return error | (record[2] & 0x40 ? 2 : 0);
-        if (record[1] < 8) break;
-        at += record[1];
-    }
-    return error;
-}
-
 /** A fault of this thread's own. Gives 0 if it is not the guest's and nothing is prepared for it. */
 static int take_fault(struct cpu_state *cpu, int number, const struct siginfo *info, struct host_ucontext *context) {
     struct thread_private *priv = private_of(cpu);
@@ -243,7 +230,10 @@ void deliver_fault(struct cpu_state *cpu, int number, int code, uint64_t address
     priv->fault_error = error;
     if (trap == 14) priv->fault_address = address;
     if ((thread_of(cpu)->sigmask & SIGNAL_BIT(number)) || signal_actions(cpu)[number - 1].handler <= SIG_IGN) die_by_signal(number);
+    /* Set where the instruction is to be done again: not behind traps. */
+    priv->resume_flag = trap == 1 || trap == 3 || trap == 4 ? 0 : 1u << 16;
     deliver_signal(cpu, number, &info);
+    priv->resume_flag = 0;
 }
 
 int64_t hc_sys_rt_sigaction(struct cpu_state *cpu, const uint64_t *args) {

@@ -14,7 +14,7 @@ static uint64_t host_value(const uint64_t *auxv, uint64_t key) {
 }
 
 /** Maps the stack and gives its end. On a real node the kernel lets it grow downwards by itself. */
-static uint64_t map_stack(uint64_t needed) {
+static uint64_t map_stack(uint64_t needed, int protection) {
     struct rlimit limit = { 0x800000, 0 };
     uint64_t shift = 0;
     if (!((uint32_t)HOST1(personality, 0xffffffff) & ADDR_NO_RANDOMIZE_)) HOST3(getrandom, &shift, 8, 0);
@@ -25,7 +25,7 @@ static uint64_t map_stack(uint64_t needed) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | (under_qemu() ? MAP_NORESERVE : MAP_GROWSDOWN);
     if (under_qemu() && bytes < 0x800000) bytes = 0x800000;
     for (unsigned i = 0; i < 64; i++, top -= 0x10000000) {
-        int64_t at = map_exactly(top - bytes, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+        int64_t at = map_exactly(top - bytes, bytes, protection, flags, -1, 0);
         if (at != (int64_t)(top - bytes)) continue;
         /* Everything else goes below the room that the stack may grow into. */
         PROC_PRIVATE->map_cursor = PAGE_DOWN(top - (room > bytes ? room : bytes)) - 0x10000000ull - ((shift >> 24 & 0xffff) << 12);
@@ -71,7 +71,7 @@ uint64_t build_stack(const char *path, char **argv, char **envp, const struct pr
     while (argv[argc]) argc++;
     while (envp[envc]) envc++;
     uint64_t strings = strings_bytes(argv) + strings_bytes(envp) + path_bytes;
-    uint64_t top = map_stack(strings);
+    uint64_t top = map_stack(strings, program->stack_protection);
     uint64_t at = top - 8 - path_bytes;
     uint64_t execfn = at;
     memory_copy((void *)at, path, path_bytes);

@@ -42,7 +42,8 @@ int64_t hc_sys_mmap(struct cpu_state *cpu, const uint64_t *args) {
 int64_t hc_sys_mprotect(struct cpu_state *cpu, const uint64_t *args) {
     const uint64_t known = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP;
     if (args[2] & ~known) return -EINVAL;
-    if (args[2] & PROT_WRITE && range_is_guest(args[0], args[1])) modules_touched(args[0], args[0] + PAGE_UP(args[1]), 0);
+    if ((args[2] & PROT_WRITE || !(args[2] & PROT_EXEC)) && range_is_guest(args[0], args[1]))
+        modules_touched(args[0], args[0] + PAGE_UP(args[1]), 0);
     uint64_t grows = args[2] & (PROT_GROWSDOWN | PROT_GROWSUP);
     return guest_call_4(cpu, HOST_mprotect, args[0], args[1], (uint64_t)host_prot(args[2]) | grows, 0);
 }

@@ -77,7 +77,10 @@ static void load_variant(struct module *module, uint32_t variant, uint32_t *stat
 
 static void clear_lookups(void) {
     for (uint32_t slot = 0; slot < PROC_PRIVATE->thread_slots; slot++) {
-        if (thread_of(thread_area(slot))->in_use) lookup_clear(thread_area(slot));
+        struct cpu_state *cpu = thread_area(slot);
+        if (!thread_of(cpu)->in_use) continue;
+        lookup_clear(cpu);
+        *(volatile uint32_t *)&cpu->pending = 1;
     }
 }
 
@@ -115,6 +118,7 @@ void need_variant(uint32_t variant) {
     if (variant == VARIANT_ORDERED) proc->variant = variant;
     for (uint32_t i = 0; i < proc->module_count && i < MAX_MODULES; i++) {
         struct module *module = &proc->modules[i];
+        if (module->status == MODULE_MISSING) module->status = MODULE_LISTED;
         if (module->status != MODULE_LOADED || module->variant >= variant) continue;
         HOST2(munmap, module->host_image, module->host_bytes);
         module->host_image = module->host_bytes = 0;
@@ -259,6 +263,24 @@ static int hash_segment(int fd, struct key_state *key, const struct elf_segment 
     return 1;
 }
 
+static int same_key(const struct module *module, const uint32_t key[4]) {
+    for (unsigned i = 0; i < 4; i++) if (module->key[i] != key[i]) return 0;
+    return 1;
+}
+
+/** Where a module can be listed: best in the place of the same file, else in one that was never used; MAX_MODULES if nowhere. */
+static uint32_t free_slot(const uint32_t key[4]) {
+    const struct proc_state *proc = PROC;
+    uint32_t used = MAX_MODULES;
+    for (uint32_t slot = 0; slot < proc->module_count; slot++) {
+        const struct module *module = &proc->modules[slot];
+        if (module->status != MODULE_FREE) continue;
+        if (module->host_image && same_key(module, key)) return slot;
+        used = slot;
+    }
+    return proc->module_count < MAX_MODULES ? proc->module_count : used;
+}
+
 /** A file has been mapped executable at `address`: lists it if it is an x86-64 ELF file. */
 void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset) {
     struct elf_header header;
@@ -289,27 +311,40 @@ void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset) {
         key_finish(&key);
         if (identified) remember_key(&identity, key.lane);
     }
-    uint32_t slot = 0;
-    while (slot < proc->module_count && proc->modules[slot].status != MODULE_FREE) slot++;
+    uint32_t slot = free_slot(key.lane);
     if (slot < MAX_MODULES) {
         struct module *module = &proc->modules[slot];
-        *module = (struct module){ .guest_start = start, .guest_end = end, .guest_bias = bias, .status = MODULE_LISTED };
-        for (unsigned i = 0; i < 4; i++) module->key[i] = key.lane[i];
+        struct module fresh = { .guest_start = start, .guest_end = end, .guest_bias = bias, .status = MODULE_LISTED };
+        for (unsigned i = 0; i < 4; i++) fresh.key[i] = key.lane[i];
+        if (module->host_image && same_key(module, key.lane) && module->variant >= proc->variant) {
+            /* Loaded again: so is its translation. */
+            fresh.host_image = module->host_image, fresh.host_bytes = module->host_bytes;
+            fresh.entries = module->entries, fresh.variant = module->variant;
+            const struct translation_header *header = (const void *)(fresh.host_image + TRANSLATION_HEADER_OFFSET);
+            *(uint64_t *)(fresh.host_image + header->data_offset) = bias;
+            fresh.status = MODULE_LOADED;
+        } else if (module->host_image) {
+            HOST2(munmap, module->host_image, module->host_bytes);
+        }
+        *module = fresh;
         if (slot == proc->module_count) proc->module_count++;
     }
     unlock(&PROC_PRIVATE->module_lock);
     log_module(fd);
 }
 
-/** Guest addresses are about to be unmapped or replaced (`removed`), or made writable: their translations end. */
+/** Guest addresses are about to be unmapped or replaced (`removed`), made writable or not executable: their translations end. */
 void modules_touched(uint64_t start, uint64_t end, int removed) {
     struct proc_state *proc = PROC;
     int changed = 0;
+    code_taken_away(start, end);
     for (uint32_t i = 0; i < proc->module_count && i < MAX_MODULES; i++) {
         struct module *module = &proc->modules[i];
         if (module->status == MODULE_FREE || module->guest_start >= end || module->guest_end <= start) continue;
-        /* A translation stays mapped: other threads may be in it. */
-        module->status = removed ? MODULE_FREE : MODULE_ABSENT;
+        /* A translation stays mapped: other threads may be in it. They leave it at their next poll. */
+        lock(&PROC_PRIVATE->module_lock);
+        __atomic_store_n(&module->status, removed ? MODULE_FREE : MODULE_ABSENT, __ATOMIC_RELEASE);
+        unlock(&PROC_PRIVATE->module_lock);
         changed = 1;
     }
     if (changed) clear_lookups();

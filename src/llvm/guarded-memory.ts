@@ -60,7 +60,7 @@ class Asm {
   text = "";
   readonly #outputs: string[] = [];
   readonly #inputs: { constraint: string; operand: string }[] = [];
-  readonly #accesses: (string | null)[] = [];
+  readonly #accesses: (readonly string[] | null)[] = [];
 
   line(text: string): void {
     this.text += `${text}\\0A`;
@@ -77,9 +77,9 @@ class Asm {
     return `$${this.#outputs.length + this.#inputs.length - 1}`;
   }
 
-  /** Adds an access, with its form for addresses that are not aligned. */
+  /** Adds an access, with its form for addresses that are not aligned, in which 7 labels the access. */
   access(text: string, unaligned: readonly string[] | null): void {
-    this.#accesses.push(unaligned === null ? null : unaligned.join("\\0A"));
+    this.#accesses.push(unaligned);
     this.line(`${this.#accesses.length}:${text}`);
   }
 
@@ -89,11 +89,22 @@ class Asm {
     const section = (name: string, flags: string, lines: readonly string[]): void => {
       for (const text of [`.pushsection ${name},\\22${flags}\\22`, ...lines, ".popsection"]) this.line(text);
     };
+    const row = (access: string, unaligned: string): void => {
+      section(
+        FAULTS_SECTION,
+        "a",
+        [access, `\${${label}:l}`, unaligned].map((at) => `.word ${at}-.`),
+      );
+    };
     this.#accesses.forEach((unaligned, i) => {
       const own = `${i + 1}b`;
-      if (unaligned !== null) section(".text.hc_unaligned", "ax", [`8:${unaligned}`, `b ${own}+4`]);
-      const words = [`.word ${own}-.`, `.word \${${label}:l}-.`, `.word ${unaligned === null ? own : "8b"}-.`];
-      section(FAULTS_SECTION, "a", words);
+      if (unaligned === null) {
+        row(own, own);
+        return;
+      }
+      section(".text.hc_unaligned", "ax", ["8:", ...unaligned, `b ${own}+4`]);
+      row(own, "8b");
+      row("7b", "7b");
     });
     const constraints = [...this.#outputs, ...this.#inputs.map(({ constraint }) => constraint), "!i", "~{memory}"];
     const operands = this.#inputs.map(({ operand }) => operand).join(", ");
@@ -148,7 +159,7 @@ export class GuardedMemory {
       asm.access(`${plain}, ${this.#operand(asm, place, width)}`, null);
     } else {
       const at = `[${asm.input("r", this.#address(place))}]`;
-      const unaligned = width === 8 ? null : [`${plain}, ${at}`, "dmb ishld"];
+      const unaligned = width === 8 ? null : [`7:${plain}, ${at}`, "dmb ishld"];
       asm.access(`ldapr${SUFFIX[width]} ${result}, ${at}`, unaligned);
     }
     const full = this.#fn.named(64, "i64", asm.emit(this.#fn, "i64", landing()));
@@ -197,7 +208,7 @@ export class GuardedMemory {
         asm.access(`${plain}, ${this.#operand(asm, place, width)}`, null);
       } else {
         const at = `[${asm.input("r", this.#address(place))}]`;
-        const unaligned = width === 8 ? null : ["dmb ishst", `${plain}, ${at}`];
+        const unaligned = width === 8 ? null : ["dmb ishst", `7:${plain}, ${at}`];
         asm.access(`stlr${SUFFIX[width]} ${source}, ${at}`, unaligned);
       }
     }

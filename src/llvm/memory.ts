@@ -151,10 +151,24 @@ export class IrMemory {
         const pair = this.#fn.emit(
           `cmpxchg ptr ${pointer}, ${operands} seq_cst seq_cst, align ${width / 8}, !tbaa ${TBAA.mem}`,
         );
-        return this.#fn.value(width, type, `extractvalue { ${type}, i1 } ${pair}, 0`);
+        const old = this.#fn.value(width, type, `extractvalue { ${type}, i1 } ${pair}, 0`);
+        if (this.#ops.target === "aarch64")
+          this.#writeBackUnless(`extractvalue { ${type}, i1 } ${pair}, 1`, pointer, width);
+        return old;
       },
       (old) => this.#ops.select(this.#ops.eq(old, expected), desired, old),
     );
+  }
+
+  /** x86 writes where the comparison fails, too, and so faults where it may not write. */
+  #writeBackUnless(done: string, pointer: string, width: number): void {
+    const fn = this.#fn;
+    const [write, rest] = [fn.newLabel("write"), fn.newLabel("written")];
+    fn.branch(fn.value(1, "i1", done), rest, write);
+    fn.begin(write);
+    fn.emit(`atomicrmw volatile or ptr ${pointer}, i${width} 0 seq_cst, align ${width / 8}, !tbaa ${TBAA.mem}`);
+    fn.jump(rest);
+    fn.begin(rest);
   }
 
   #alignedOrNot(
