@@ -11,15 +11,18 @@ import type { MigrationNode } from "../migrate/index.ts";
 export const IMAGE = "hcontainer-demo:latest";
 export const PAGE_COUNT = 40;
 export const LOG = "/log";
+/** Where the demo's container has a volume, and the same log in it. */
+export const VOLUME_DIRECTORY = "/data";
+export const VOLUME_LOG = `${VOLUME_DIRECTORY}/log`;
 
 const APPLETS = ["sh", "cat", "echo", "sleep", "httpd", "md5sum", "tee", "ls", "ps", "sed", "wget", "date", "tail"];
 
-/** A counter, a process that adds checksums and one that writes the log, joined by pipes; beside them a server. */
+/** A counter, a process that adds checksums and two that write logs, joined by pipes; beside them a server. */
 const SCRIPT = `#!/bin/sh
 httpd -p 80 -h /www
 count() { n=0; while :; do n=$((n + 1)); echo "line $n"; sleep 0.1; done; }
 check() { while read -r line; do sum=$(echo "$line" | md5sum); echo "$line \${sum%% *}"; done; }
-count | check | tee -a ${LOG}
+count | check | tee -a ${LOG} | tee -a ${VOLUME_LOG}
 `;
 
 const md5 = (text: string): string => createHash("md5").update(text).digest("hex");
@@ -44,7 +47,8 @@ export function logLine(n: number): string {
 export async function makeImage(node: MigrationNode): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), "hcontainer-demo-"));
   try {
-    for (const directory of ["bin", "www", "tmp", "proc", "sys", "dev", "etc"]) await mkdir(join(root, directory));
+    for (const directory of ["bin", "www", "tmp", "data", "proc", "sys", "dev", "etc"])
+      await mkdir(join(root, directory));
     await node.shell.getFile("/usr/bin/busybox", join(root, "bin/busybox"));
     for (const applet of APPLETS) await symlink("busybox", join(root, "bin", applet));
     for (let n = 0; n < PAGE_COUNT; n++) await writeFile(join(root, `www/${n}.txt`), pageText(n));

@@ -8,7 +8,7 @@ import { labDirectory, up } from "../lab/index.ts";
 import { inspectContainer, type MigrationNode, type MigrationReport, migrate } from "../migrate/index.ts";
 import { numberOption, parseVerb } from "./arguments.ts";
 import type { ClientReport } from "./demo-client.ts";
-import { IMAGE, LOG, makeImage } from "./demo-image.ts";
+import { IMAGE, LOG, makeImage, VOLUME_DIRECTORY, VOLUME_LOG } from "./demo-image.ts";
 import { checkLog } from "./demo-log.ts";
 import { exitCode } from "./exit-codes.ts";
 import { STEP_NAMES } from "./migrate.ts";
@@ -25,8 +25,8 @@ usage: hcontainer demo [--rounds N] [--seed N] [--keep] [--json]
   --json       print what was measured as JSON
 
 The lab comes up if it is not (and stays: 'hcontainer lab down' ends it). The container is plain 'docker run' of an image
-made of Debian's busybox-static: a pipeline of processes logs a numbered, checksummed line ten times a second, beside
-busybox httpd. A client in a network of its own fetches pages all the time and checks every byte.
+made of Debian's busybox-static: a pipeline of processes logs a numbered, checksummed line ten times a second, into a file
+of the container and one of a volume, beside busybox httpd. A client in a network of its own fetches pages all the time and checks every byte.
 
 examples:
   hcontainer demo
@@ -58,18 +58,22 @@ function startClient(shell: NodeShell): () => Promise<ClientReport> {
 }
 
 async function startContainer(node: MigrationNode, network: string): Promise<void> {
-  const words = ["run", "-d", "--name", NAME, "--network", network, "--ip", ADDRESS, IMAGE];
+  const volume = ["--volume", `${NAME}:${VOLUME_DIRECTORY}`];
+  const words = ["run", "-d", "--name", NAME, "--network", network, "--ip", ADDRESS, ...volume, IMAGE];
   await node.shell.runChecked("docker", words, { timeoutMs: 60_000 });
 }
 
 async function removeContainers(nodes: readonly MigrationNode[]): Promise<void> {
-  for (const node of nodes) await node.docker.request("DELETE", `/containers/${NAME}?force=true`);
+  for (const node of nodes) {
+    await node.docker.request("DELETE", `/containers/${NAME}?force=true`);
+    await node.docker.request("DELETE", `/volumes/${NAME}`);
+  }
 }
 
 /** The container's log file, read on the node that it runs on. */
-async function readLog(node: MigrationNode): Promise<string> {
+async function readLog(node: MigrationNode, path = LOG): Promise<string> {
   const { initPid } = await inspectContainer(node, NAME);
-  return new TextDecoder().decode(await node.shell.readFile(`/proc/${initPid}/root${LOG}`));
+  return new TextDecoder().decode(await node.shell.readFile(`/proc/${initPid}/root${path}`));
 }
 
 interface Evidence {
@@ -180,8 +184,10 @@ async function perform(
       moves.push(move);
       progress.step(`it works on ${target.name}`);
       progress.done(`${await seeItWork(target, 10)} lines`);
-      const { complaint } = checkLog(await readLog(target));
-      if (complaint) complaints.push(`after move ${leg + 1}: ${complaint}`);
+      for (const path of [LOG, VOLUME_LOG]) {
+        const { complaint } = checkLog(await readLog(target, path));
+        if (complaint) complaints.push(`after move ${leg + 1}, ${path}: ${complaint}`);
+      }
       if (leg < 2) evidence.push(await gatherEvidence(target));
     }
   } finally {

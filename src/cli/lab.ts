@@ -7,7 +7,9 @@ import { numberOption, parseVerb, UsageError } from "./arguments.ts";
 import { exitCode } from "./exit-codes.ts";
 import { Progress, printJson, table } from "./output.ts";
 
-export const help = `usage: hcontainer lab up [--cpus N] [--memory MIB] [--json]
+export const help = `A second node of another architecture on this machine, for trying and testing migrations.
+
+usage: hcontainer lab up [--cpus N] [--memory MIB] [--json]
        hcontainer lab status [--json]
        hcontainer lab shell NODE [COMMAND [ARGUMENT]...]
        hcontainer lab down [--purge]

@@ -5,6 +5,7 @@ import { jsonAt, listAt, objectAt, textAt } from "../host/index.ts";
 import type { Container } from "./container.ts";
 import { FOREIGN_RUNTIME, hasForeignRuntime, type MigrationNode } from "./node.ts";
 import type { Problem } from "./problem.ts";
+import { volumeProblems } from "./volumes.ts";
 
 type Finding = Omit<Problem, "place">;
 
@@ -56,13 +57,13 @@ function configurationProblems(container: Container): Finding[] {
   }
   for (const mount of listAt(inspect, "Mounts")) {
     const type = textAt(mount, "Type");
-    if (type === "tmpfs") continue;
+    if (type === "tmpfs" || type === "volume") continue;
     const destination = textAt(mount, "Destination");
     found.push(
       finding(
         "mount-unsupported",
         `${destination} is a ${type} mount`,
-        "volumes and binds do not move yet; keep data in the container",
+        "directories of the node do not move; keep the data in a volume or in the container",
       ),
     );
   }
@@ -129,13 +130,23 @@ async function targetProblems(container: Container, source: MigrationNode, targe
     );
   if (container.home === "arm64" && target.architecture === "amd64")
     found.push(finding("home-unsupported", "programs of arm64 cannot run on amd64 yet", "move it to an arm64 node"));
-  for (const name of Object.keys(objectAt(container.inspect, "NetworkSettings", "Networks"))) {
+  for (const [name, settings] of Object.entries(objectAt(container.inspect, "NetworkSettings", "Networks"))) {
     if (["bridge", "none", "host"].includes(name)) continue;
-    const { status } = await target.docker.request("GET", `/networks/${encodeURIComponent(name)}`);
+    const { status, body } = await target.docker.request("GET", `/networks/${encodeURIComponent(name)}`);
     if (status === 404)
       found.push(
         finding("network-missing", `${target.name} has no network '${name}'`, "create it there with the same subnet"),
       );
+    const address = textAt(settings, "IPAddress");
+    for (const user of Object.values(objectAt(body, "Containers")))
+      if (address !== "" && textAt(user, "IPv4Address").split("/")[0] === address)
+        found.push(
+          finding(
+            "address-taken",
+            `${textAt(user, "Name")} on ${target.name} has the address ${address}`,
+            "stop it, or give one of the two another address",
+          ),
+        );
   }
   const { status, body } = await target.docker.request("GET", `/containers/${encodeURIComponent(container.name)}/json`);
   if (status === 200)
@@ -156,6 +167,7 @@ export async function findProblems(
   target: MigrationNode | undefined,
 ): Promise<Problem[]> {
   const found = [...stateProblems(container), ...configurationProblems(container), ...networkProblems(container)];
+  found.push(...(await volumeProblems(container, source, target)));
   if (jsonAt(source.info, "ExperimentalBuild") !== true)
     found.push(
       finding(

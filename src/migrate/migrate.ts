@@ -13,6 +13,7 @@ import { problemsError } from "./problem.ts";
 import { type Attempt, removeContainer, rollBack, setRestartPolicy, startFromCheckpoint } from "./rollback.ts";
 import { applyDifference, copyDirectory, difference, type Snapshot, snapshot } from "./transfer.ts";
 import { type StagedTranslation, stageTranslations, type Translate } from "./translations.ts";
+import { createVolumes, namedVolumes, removeVolumes, type Tree, treesOf, volumesOf } from "./volumes.ts";
 
 export interface MigrateOptions {
   readonly translate: Translate;
@@ -66,9 +67,6 @@ export class MigrationFailed extends HostError {
     this.step = step;
   }
 }
-
-/** What runc makes in the root of a container for our mount; it stays where it is. */
-const NOT_COPIED = [".hcontainer"];
 
 /** One migration under way. */
 class Migration {
@@ -130,13 +128,14 @@ async function createTwin(target: MigrationNode, container: Container): Promise<
 
 /** Space that the container's files, memory and image take must be there before anything is frozen. */
 async function checkSpace(source: MigrationNode, target: MigrationNode, container: Container): Promise<void> {
-  const used = await source.shell.run("du", ["-s", "-B1", "--", container.upperDirectory]);
+  const directories = [container.upperDirectory, ...volumesOf(container).map((volume) => volume.directory)];
+  const used = await source.shell.run("du", ["-s", "-c", "-B1", "--", ...directories]);
   const memory = await source.docker.call("GET", `/containers/${container.id}/stats?stream=false&one-shot=true`);
   const memoryBytes = Number(jsonAt(memory, "memory_stats", "usage") ?? 0);
   const free = await target.shell.runChecked("df", ["-B1", "--output=avail", "--", target.dockerRoot]);
   const freeBytes = Number(free.stdout.trim().split("\n").at(-1));
   // The engine unpacks a checkpoint twice on its way to CRIU and the recoder writes it once more.
-  const neededBytes = Number(used.stdout.split(/\s/)[0] ?? 0) + 4 * memoryBytes + (16 << 20);
+  const neededBytes = Number(used.stdout.trim().split("\n").at(-1)?.split(/\s/)[0] ?? 0) + 4 * memoryBytes + (16 << 20);
   if (Number.isFinite(freeBytes) && freeBytes < neededBytes)
     throw new InputError(
       "target-full",
@@ -185,6 +184,24 @@ async function settle(target: MigrationNode, twinId: string, settleMs: number): 
   } while (performance.now() < deadline);
 }
 
+/** A tree and what it held when it was copied last. */
+interface Copy {
+  readonly tree: Tree;
+  readonly state: Snapshot;
+}
+
+/** Brings a copy up to date; answers what the tree held. */
+async function updateTree(
+  source: MigrationNode,
+  target: MigrationNode,
+  { tree, state }: Copy,
+  isLive: boolean,
+): Promise<Snapshot> {
+  const now = await snapshot(source, tree.from, tree.exclude);
+  await applyDifference(source, tree.from, target, tree.to, difference(state, now), isLive);
+  return now;
+}
+
 /** Stages what can be brought over while the container runs; answers the twin's id and what the files were. */
 async function stage(
   migration: Migration,
@@ -192,9 +209,14 @@ async function stage(
   target: MigrationNode,
   container: Container,
   options: MigrateOptions,
-): Promise<{ twinId: string; twin: Container; copied: Snapshot; translations: StagedTranslation[] }> {
+): Promise<{ twinId: string; twin: Container; copied: readonly Copy[]; translations: StagedTranslation[] }> {
   await migration.run("image", () => stageImage(source, target, container));
-  const twinId = await migration.run("create", () => createTwin(target, container));
+  const volumes = namedVolumes(container);
+  const create = async (): Promise<string> => {
+    await createVolumes(source, target, volumes);
+    return createTwin(target, container);
+  };
+  const twinId = await migration.run("create", create, { volumes });
   migration.attempt = { ...migration.attempt, twinId };
   const twin = await inspectContainer(target, twinId);
   let translations: StagedTranslation[] = [];
@@ -204,10 +226,10 @@ async function stage(
     );
   }
   const copied = await migration.run("files", async () => {
-    const now = await snapshot(source, container.upperDirectory, NOT_COPIED);
-    const changes = difference(new Map(), now);
-    await applyDifference(source, container.upperDirectory, target, twin.upperDirectory, changes, true);
-    return now;
+    const copies: Copy[] = [];
+    for (const tree of await treesOf(container, twin, target))
+      copies.push({ tree, state: await updateTree(source, target, { tree, state: new Map() }, true) });
+    return copies;
   });
   return { twinId, twin, copied, translations };
 }
@@ -229,9 +251,7 @@ async function switchOver(
   await migration.run("sync", async () => {
     // What cpuid is to tell abroad. Where criu cannot say it, it tells of a CPU that nearly all programs are content with.
     if (source.architecture === container.home) await source.shell.run("criu", ["cpuinfo", "dump", "-D", from]);
-    const now = await snapshot(source, container.upperDirectory, NOT_COPIED);
-    const changes = difference(staged.copied, now);
-    await applyDifference(source, container.upperDirectory, target, staged.twin.upperDirectory, changes, false);
+    for (const copy of staged.copied) await updateTree(source, target, copy, false);
     await copyLog(source, target, container, staged.twinId);
   });
   await migration.run("transfer", () =>
@@ -256,6 +276,7 @@ export async function commit(source: MigrationNode, target: MigrationNode, attem
   };
   await attemptTo("restart policy", () => setRestartPolicy(target, attempt.twinId, attempt.restartPolicy));
   await attemptTo(`container on ${source.name}`, () => removeContainer(source, attempt.containerId));
+  await attemptTo(`volumes on ${source.name}`, () => removeVolumes(source, attempt.volumes));
   await attemptTo(`checkpoint on ${target.name}`, () =>
     target.docker.call("DELETE", `/containers/${attempt.twinId}/checkpoints/${encodeURIComponent(attempt.checkpoint)}`),
   );
@@ -281,6 +302,7 @@ export async function migrate(
     twinId: "",
     restartPolicy: jsonAt(container.inspect, "HostConfig", "RestartPolicy") ?? { Name: "no" },
     networks: jsonAt(container.inspect, "NetworkSettings", "Networks") ?? {},
+    volumes: [],
     isFreezeTried: false,
     isStartTried: false,
   };

@@ -3,7 +3,7 @@
 
 import { appendFileSync } from "node:fs";
 import { HostError } from "../base/index.ts";
-import { type Json, jsonAt, textAt } from "../host/index.ts";
+import { type Json, jsonAt, listAt, textAt } from "../host/index.ts";
 import type { OldJournal } from "./journal.ts";
 import { commit } from "./migrate.ts";
 import type { MigrationNode } from "./node.ts";
@@ -28,6 +28,7 @@ function lastAttempt(journal: OldJournal): Attempt | undefined {
     twinId: textAt(attempt, "twinId"),
     restartPolicy: jsonAt(attempt, "restartPolicy") ?? { Name: "no" },
     networks: jsonAt(attempt, "networks") ?? {},
+    volumes: listAt(attempt, "volumes").map(String),
     isFreezeTried: jsonAt(attempt, "isFreezeTried") === true,
     isStartTried: jsonAt(attempt, "isStartTried") === true,
   };

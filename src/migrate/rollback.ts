@@ -6,6 +6,7 @@ import { admitConnections, type Json, jsonAt, objectAt, shieldAddresses, textAt 
 import { CLEAN_TIMEOUT_MS, stateOf, withCriuLog } from "./engine.ts";
 import { outcomeOfFreeze } from "./freeze.ts";
 import type { MigrationNode } from "./node.ts";
+import { removeVolumes } from "./volumes.ts";
 
 /** What has to be known to end a migration; it is in the journal. */
 export interface Attempt {
@@ -17,6 +18,8 @@ export interface Attempt {
   readonly restartPolicy: Json;
   /** The container's networks as they were. */
   readonly networks: Json;
+  /** Names of the volumes that were made at the target. */
+  readonly volumes: readonly string[];
   /** True once the source was asked to freeze the container. */
   readonly isFreezeTried: boolean;
   /** True once the target was asked to start the twin. */
@@ -125,9 +128,9 @@ export async function rollBack(
 ): Promise<RollbackResult> {
   const leftovers: string[] = [];
   const clean = async (): Promise<void> => {
-    if (attempt.twinId === "") return;
     try {
-      await removeContainer(target, attempt.twinId);
+      if (attempt.twinId !== "") await removeContainer(target, attempt.twinId);
+      await removeVolumes(target, attempt.volumes);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       leftovers.push(`container ${attempt.twinId.slice(0, 12)} on ${target.name}: ${why}`);
