@@ -119,6 +119,7 @@ static const struct feature_word FEATURES[] = {
 /** Register `which` (0 eax, 1 ecx, 2 edx, 3 ebx) of the CPU that cpuid answers for. */
 static uint32_t cpu_word(uint32_t leaf, uint32_t subleaf, unsigned which) {
     struct cpu_state asked;
+    asked.home_cpu = (uint64_t)&PROC->home_cpu;
     asked.gpr[0] = leaf;
     asked.gpr[1] = subleaf;
     hc_helper_cpuid(&asked, 0);
