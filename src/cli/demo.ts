@@ -116,7 +116,7 @@ function randomFrom(seed: number): () => number {
   };
 }
 
-interface DemoReport {
+export interface DemoReport {
   readonly seed: number;
   readonly moves: readonly MigrationReport[];
   readonly evidence: readonly Evidence[];
