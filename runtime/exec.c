@@ -2,7 +2,7 @@
  * descriptors, resets signals and ends threads as always. The program's file travels in one extra environment string at
  * the end, EXEC_VARIABLE, so that the arguments stay the program's own:
  *
- *   HCONTAINER_EXEC=<flags and known code keys>:<length of the file name>:<file name><name that the caller used>
+ *   HCONTAINER_EXEC=<flags, home CPU and known code keys>:<length of the file name>:<file name><name that the caller used>
  *
  * What would fail in the kernel before the point of no return is found out here first. */
 #include "runtime.h"
@@ -182,6 +182,15 @@ static int64_t resolve(struct exec_request *request, struct exec_image *image) {
     return -ELOOP;
 }
 
+/** Appends the home CPU to the flags of EXEC_VARIABLE: what a program starts has been on the same one. */
+static char *put_home_cpu(char *to, char *end) {
+    static const char FLAG[] = { HOME_CPU_FLAG, 0 };
+    uint64_t words[HOME_CPU_WORDS];
+    if (!PROC->home_cpu.vendor) return to;
+    memory_copy(words, &PROC->home_cpu, sizeof words);
+    return text_append_words(text_append(to, end, FLAG), end, words, HOME_CPU_WORDS);
+}
+
 static int64_t run_program(struct cpu_state *cpu, const struct exec_request *request, uint64_t argv, uint64_t envp, struct exec_image *image) {
     struct proc_private *priv = PROC_PRIVATE;
     char digits[24];
@@ -217,6 +226,7 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
     }
     char *variable = (char *)add_text(image, "HCONTAINER_EXEC=");
     image->text--;
+    image->text = put_home_cpu(image->text, image->end);
     image->text = put_known_keys(image->text, image->end);
     image->text = text_append(image->text, image->end, PROC->quiesce ? "q" : "");
     image->text = text_append(image->text, image->end, request->kept >= 0 ? "f" : "");

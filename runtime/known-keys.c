@@ -45,16 +45,18 @@ void remember_key(const struct file_identity *identity, const uint32_t key[4]) {
     memory_copy(known->key, key, sizeof known->key);
 }
 
-enum { WORDS = sizeof(struct known_key) / 8, DIGITS = 16 };
+enum { WORDS = sizeof(struct known_key) / 8 };
 
 /** Appends what is known to the flags of EXEC_VARIABLE: a letter and hexadecimal digits each. */
 char *put_known_keys(char *to, char *end) {
     for (unsigned i = 0; i < KNOWN_KEYS; i++) {
-        const uint64_t *words = (const uint64_t *)&PROC_PRIVATE->known_keys[i];
-        if (!PROC_PRIVATE->known_keys[i].file.bytes || end - to < 2 + WORDS * DIGITS) continue;
-        *to++ = KNOWN_KEY_FLAG;
-        for (unsigned word = 0; word < WORDS; word++)
-            for (int shift = 60; shift >= 0; shift -= 4) *to++ = "0123456789abcdef"[words[word] >> shift & 15];
+        const struct known_key *known = &PROC_PRIVATE->known_keys[i];
+        if (!known->file.bytes) continue;
+        char *start = to, *words = to + 1;
+        if (end - to < 2) break;
+        *start = KNOWN_KEY_FLAG;
+        to = text_append_words(words, end, (const uint64_t *)known, WORDS);
+        if (to == words) to = start;
     }
     *to = 0;
     return to;
@@ -64,13 +66,7 @@ char *put_known_keys(char *to, char *end) {
 const char *take_known_key(const char *at) {
     struct proc_private *priv = PROC_PRIVATE;
     struct known_key known;
-    uint64_t *words = (uint64_t *)&known;
-    for (unsigned i = 0; i < WORDS * DIGITS; i++) {
-        char digit = at[i];
-        int value = digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-        if (value < 0) return at;
-        words[i / DIGITS] = words[i / DIGITS] << 4 | (uint64_t)value;
-    }
-    priv->known_keys[priv->next_known_key++ % KNOWN_KEYS] = known;
-    return at + WORDS * DIGITS;
+    const char *end = text_take_words(at, (uint64_t *)&known, WORDS);
+    if (end != at) priv->known_keys[priv->next_known_key++ % KNOWN_KEYS] = known;
+    return end;
 }

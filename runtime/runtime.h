@@ -65,7 +65,10 @@ struct thread_private {
 struct file_identity { uint64_t device, inode, bytes, modified, changed; };
 struct known_key { struct file_identity file; uint32_t key[4]; };
 #define KNOWN_KEYS 24
+/* Flags of EXEC_VARIABLE (exec.c) that words follow: a known key, the home CPU. */
 #define KNOWN_KEY_FLAG 'k'
+#define HOME_CPU_FLAG 'c'
+#define HOME_CPU_WORDS (sizeof(struct home_cpu) / 8)
 #define DESCRIPTOR_PATH "/proc/self/fd/"
 
 /** What a process keeps for the runtime alone, at PROC_PRIVATE_OFFSET; zeros in a restored process. */
@@ -181,6 +184,8 @@ void *memory_copy(void *to, const void *from, uint64_t bytes);
 void *memory_set(void *to, int value, uint64_t bytes);
 char *text_append(char *to, char *end, const char *text);
 char *text_append_number(char *to, char *end, uint64_t value, unsigned radix);
+char *text_append_words(char *to, char *end, const uint64_t *words, unsigned count);
+const char *text_take_words(const char *at, uint64_t *words, unsigned count);
 void message(const char *text, const char *more);
 _Noreturn void fatal(const char *text, const char *more);
 

@@ -11,6 +11,14 @@ static void map_area(uint64_t at, uint64_t bytes) {
 
 struct start { const char *file, *name; char **argv, **envp; int quiesce, quiesce_blocked, by_descriptor; };
 
+/** Takes over from behind its letter the CPU that the program before this one answered for, and gives where it ends. */
+static const char *take_home_cpu(const char *at) {
+    uint64_t words[HOME_CPU_WORDS];
+    const char *end = text_take_words(at, words, HOME_CPU_WORDS);
+    if (end != at) memory_copy(&PROC->home_cpu, words, sizeof words);
+    return end;
+}
+
 /** Takes EXEC_VARIABLE off the environment, if its last string is one. The two names point into it. */
 static int take_exec_variable(struct start *start, char *file) {
     char **last = start->envp;
@@ -25,6 +33,7 @@ static int take_exec_variable(struct start *start, char *file) {
         if (flag == 'q') start->quiesce = 1;
         if (flag == 'f') start->by_descriptor = 1;
         if (flag == 'b') start->quiesce_blocked = 1;
+        if (flag == HOME_CPU_FLAG) at = take_home_cpu(at);
         if (flag == KNOWN_KEY_FLAG) at = take_known_key(at);
     }
     if (*at++ != ':') return 0;

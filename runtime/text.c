@@ -70,6 +70,29 @@ char *text_append_number(char *to, char *end, uint64_t value, unsigned radix) {
     return to;
 }
 
+enum { WORD_DIGITS = 16 };
+
+/** Appends 64-bit words, sixteen hexadecimal digits each; nothing where they have no room. */
+char *text_append_words(char *to, char *end, const uint64_t *words, unsigned count) {
+    if (end - to <= (int64_t)count * WORD_DIGITS) return to;
+    for (unsigned word = 0; word < count; word++)
+        for (int shift = 60; shift >= 0; shift -= 4) *to++ = "0123456789abcdef"[words[word] >> shift & 15];
+    *to = 0;
+    return to;
+}
+
+/** Reads words that text_append_words has written, and gives where they end; `at` itself, and nothing read, if it is none. */
+const char *text_take_words(const char *at, uint64_t *words, unsigned count) {
+    for (unsigned i = 0; i < count * WORD_DIGITS; i++)
+        if (!((at[i] >= '0' && at[i] <= '9') || (at[i] >= 'a' && at[i] <= 'f'))) return at;
+    for (unsigned word = 0; word < count; word++) {
+        words[word] = 0;
+        for (unsigned i = 0; i < WORD_DIGITS; i++, at++)
+            words[word] = words[word] << 4 | (uint64_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+    }
+    return at;
+}
+
 /** One line on the program's standard error. */
 void message(const char *text, const char *more) {
     char line[512], *end = line + sizeof line - 1, *at = text_append(line, end, MESSAGE_PREFIX);

@@ -25,6 +25,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   HC_BASE_QEMU_USER,
+  HomeCpu,
   keyName,
   MODULE_STATUS,
   Module,
@@ -48,7 +49,14 @@ before(async () => {
   mkdirSync(join(directory, "translations"));
 });
 after(() => {
-  for (const child of started) child.kill("SIGKILL");
+  for (const child of started) {
+    try {
+      // What it has started itself is of its group.
+      process.kill(-child.pid!, "SIGKILL");
+    } catch {
+      // All have ended.
+    }
+  }
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -177,7 +185,11 @@ class Running {
 
   constructor(args: readonly string[], options: { translations: boolean } | { env: NodeJS.ProcessEnv }) {
     const env = "env" in options ? options.env : environment(options.translations);
-    this.child = spawn(QEMU, [runtime, args[0]!, ...args], { env, stdio: ["pipe", "pipe", "inherit"] });
+    this.child = spawn(QEMU, [runtime, args[0]!, ...args], {
+      env,
+      stdio: ["pipe", "pipe", "inherit"],
+      detached: true,
+    });
     started.push(this.child);
     this.child.stdout!.on("data", (data: Buffer) => {
       this.output += data.toString();
@@ -224,6 +236,19 @@ class RemoteState {
     this.#access(field, (fd, at) => void readSync(fd, buffer, 0, bytes, at));
     return buffer.readBigUInt64LE();
   }
+  /** Makes it a process that came from a CPU of a kind and signature. */
+  writeHomeCpu(vendor: number, signature: number): void {
+    const values = new Map([
+      ["vendor", vendor],
+      ["signature", signature],
+    ]);
+    for (const [field, value] of values) {
+      const buffer = Buffer.alloc(4);
+      buffer.writeUInt32LE(value);
+      const inside = offsetOf(HomeCpu, field);
+      this.#access("home_cpu", (fd, at) => void writeSync(fd, buffer, 0, 4, at + inside));
+    }
+  }
   /** Status of the first module. */
   moduleStatus(): number {
     const buffer = Buffer.alloc(4);
@@ -240,7 +265,7 @@ class RemoteState {
 
 /** Asks all processes below `child` to quiesce, as a node does, until all threads are parked. */
 async function quiesce(child: ChildProcess): Promise<RemoteState[]> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 3000; attempt++) {
     const states = descendants(child.pid!).map((pid) => new RemoteState(pid));
     let parked = true;
     for (const state of states) {
@@ -258,6 +283,25 @@ async function quiesce(child: ChildProcess): Promise<RemoteState[]> {
   }
   throw new Error("some process does not quiesce");
 }
+
+test("what a program starts sees the same home CPU", async () => {
+  const output = join(directory, "home-cpu");
+  execFileSync("gcc", ["-static", "-O1", "-xc", "-", "-o", output], {
+    input: `#include <cpuid.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int argc, char **argv) { unsigned a, b, c, d; char x; int waits = argc < 2;
+  if (waits) { puts("started"); fflush(stdout); read(0, &x, 1); }
+  __cpuid(1, a, b, c, d); printf("%x\\n", a); __cpuid(0, a, b, c, d); printf("%.4s\\n", (char *)&b); fflush(stdout);
+  if (waits) execl(argv[0], argv[0], "again", (char *)0); return 0; }`,
+  });
+  const asking = new Running([output], { translations: false });
+  await asking.firstOutput();
+  new RemoteState(asking.child.pid!).writeHomeCpu(1, 0x806f8);
+  asking.child.stdin!.end("x");
+  assert.equal(await asking.ended, 0);
+  assert.equal(asking.output, "started\n806f8\nGenu\n806f8\nGenu\n");
+});
 
 describe("quiescing", { timeout: 300_000 }, () => {
   test("a pipeline of processes stops and goes on, and nothing is lost", async () => {

@@ -15,9 +15,11 @@ const packages = (names: string): readonly string[] => `${COMMON} ${names}`.trim
 
 /** Root directories, by name: packages of Debian bookworm; what they depend on comes with them. */
 export const ROOTS = {
-  /** Rows of this root are part of the tests that run everywhere: cheap to fetch, to translate and to run. */
+  /** Rows of this root run interpreted in the tier of the runtime: cheap to fetch, and nothing to translate. */
+  core: packages("dash mawk patch bc dc lua5.4 luajit gron ripgrep"),
+  /** Programs that most others rest upon. */
   everyday: packages(
-    `coreutils patch gzip bzip2 lz4 pcre2-utils sqlite3 perl python3-minimal libpython3.11-stdlib lua5.4 luajit tcc libc6-dev
+    `coreutils patch gzip bzip2 lz4 pcre2-utils sqlite3 perl python3-minimal libpython3.11-stdlib tcc libc6-dev
     binutils libjpeg-turbo-progs rhash`,
   ),
   tools: packages(

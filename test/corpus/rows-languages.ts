@@ -113,7 +113,7 @@ print(np.array2string(np.linspace(0, 1, 7) ** 3, precision=12), np.argsort(a[0])
   },
   {
     name: "lua",
-    root: "everyday",
+    root: "core",
     package: "lua5.4",
     script: "lua5.4 p.lua",
     files: {
@@ -122,7 +122,7 @@ print(np.array2string(np.linspace(0, 1, 7) ** 3, precision=12), np.argsort(a[0])
   },
   {
     name: "luajit",
-    root: "everyday",
+    root: "core",
     package: "luajit",
     script: "luajit p.lua; luajit -joff p.lua | md5sum",
     files: {
@@ -206,7 +206,7 @@ print(np.array2string(np.linspace(0, 1, 7) ** 3, precision=12), np.argsort(a[0])
   // Rust, Go.
   {
     name: "ripgrep",
-    root: "modern",
+    root: "core",
     package: "ripgrep",
     script: `rg -j 2 --sort path -n -i 'free software' /usr/share/common-licenses | head -20; rg -c the ${TEXT}; rg -o '\\b[A-Z]{5,}\\b' ${TEXT} | sort | uniq -c; rg -U 'modify\\s+it' ${TEXT}; rg --json Preamble ${TEXT} | grep -v elapsed | head -2; rg nosuch ${TEXT} || echo $?; rg -r '<$1>' '(GNU)' ${TEXT} | head -3`,
   },
@@ -225,7 +225,7 @@ print(np.array2string(np.linspace(0, 1, 7) ** 3, precision=12), np.argsort(a[0])
   },
   {
     name: "gron",
-    root: "modern",
+    root: "core",
     package: "gron",
     script: "gron j; gron j | gron -u; gron -s l",
     files: { j: '{"a":[1,2.5,{"b":null}],"c":"x\\ny","d":true}', l: '{"a":1}\n{"b":[2]}\n' },

@@ -32,7 +32,7 @@ ${shell} s`;
 
 export const TOOLS: readonly CorpusProgram[] = [
   // Shells.
-  { name: "dash", root: "everyday", package: "dash", script: shells("dash") },
+  { name: "dash", root: "core", package: "dash", script: shells("dash") },
   {
     name: "bash",
     root: "everyday",
@@ -114,13 +114,13 @@ export const TOOLS: readonly CorpusProgram[] = [
   },
   {
     name: "mawk",
-    root: "tools",
+    root: "core",
     package: "mawk",
     script: `t=${TEXT}; mawk '{n+=NF; l+=length} /the/ {c++} END {print NR,n,l,c}' $t; mawk 'BEGIN {for (i=0;i<20000;i++) s+=sqrt(i)*i; printf "%.10g\\n", s; while ((getline x < "'$t'") > 0) k++; print k}'; mawk '{gsub(/[aeiou]+/,"<&>"); print}' $t | md5sum`,
   },
   {
     name: "diff and patch",
-    root: "everyday",
+    root: "core",
     package: "diffutils",
     script: `sed 's/free/FREE/; 40d; 100a new' ${TEXT} >b; cp ${TEXT} a; diff a b >p || echo $?; diff -u --label a --label b a b >u || :; diff -y -W 70 a b | tail -3 || :; cmp a b || echo $?; sdiff -s a b | md5sum; diff3 a b a | head -5; cp a c; patch c u; cmp c b && echo same; patch -R c p; cmp c a && echo back; wc p u`,
   },
@@ -148,7 +148,7 @@ export const TOOLS: readonly CorpusProgram[] = [
   },
   {
     name: "bc and dc",
-    root: "tools",
+    root: "core",
     package: "bc",
     script: `echo 'scale=50; 4*a(1); e(1); s(1); l(2); sqrt(2)' | bc -l; echo '2^500; define f(n) { if (n<2) return 1; return n*f(n-1); } f(80); obase=16; 12345678901234567890; ibase=2; 1011' | bc; dc -e '100 k 2 v p 16 o 255 p [la1+dsa*pla10>y]sy 0sa1 lyx'`,
   },
