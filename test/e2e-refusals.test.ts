@@ -5,32 +5,27 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { IMAGE, LOG, makeImage, PAGE_COUNT, pageText } from "../src/cli/demo-image.ts";
 import { checkLog } from "../src/cli/demo-log.ts";
 import { NodeList, prepareForeign, translate } from "../src/cli/node-list.ts";
 import { run } from "../src/host/index.ts";
-import { down, labDirectory, up } from "../src/lab/index.ts";
+import { up } from "../src/lab/index.ts";
 import { inspectContainer, MigrationFailed, type MigrationNode, migrate } from "../src/migrate/index.ts";
+import { ownLabDirectory } from "./own-lab.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const NAME = "hcontainer-e2e";
 const ADDRESS = "10.217.0.78";
-
-const own = process.env["HCONTAINER_LAB_DIRECTORY"] ? undefined : mkdtempSync(join(tmpdir(), "hcontainer-e2e-"));
-if (own !== undefined) process.env["HCONTAINER_LAB_DIRECTORY"] = join(own, "lab");
-const state = mkdtempSync(join(tmpdir(), "hcontainer-e2e-state-"));
-process.env["HCONTAINER_STATE"] = state;
 
 let nodes: NodeList;
 let home: MigrationNode;
 let foreign: MigrationNode;
 
 before(async () => {
-  await up({ directory: labDirectory() }, () => undefined);
+  await up({}, () => undefined);
   nodes = await NodeList.attach();
   home = await nodes.node("amd64");
   foreign = await nodes.node("arm64");
@@ -38,14 +33,7 @@ before(async () => {
   await makeImage(home);
 });
 
-after(async () => {
-  await nodes?.close();
-  if (own !== undefined) {
-    await down(labDirectory());
-    rmSync(own, { recursive: true, force: true });
-  }
-  rmSync(state, { recursive: true, force: true });
-});
+const { state } = ownLabDirectory(async () => nodes?.close());
 
 async function startContainer(...options: string[]): Promise<void> {
   for (const node of [home, foreign]) await node.docker.request("DELETE", `/containers/${NAME}?force=true`);

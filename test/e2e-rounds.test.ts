@@ -5,22 +5,13 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { after, test } from "node:test";
-import { down, labDirectory } from "../src/lab/index.ts";
+import { test } from "node:test";
+import { ownLabDirectory } from "./own-lab.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 
-const own = process.env["HCONTAINER_LAB_DIRECTORY"] ? undefined : mkdtempSync(join(tmpdir(), "hcontainer-rounds-"));
-if (own !== undefined) process.env["HCONTAINER_LAB_DIRECTORY"] = join(own, "lab");
-
-after(async () => {
-  if (own === undefined) return;
-  await down(labDirectory());
-  rmSync(own, { recursive: true, force: true });
-});
+ownLabDirectory();
 
 test("round trips at random moments: no line and no page is lost", { timeout: 150 * 60_000 }, (t) => {
   const rounds = process.env["HCONTAINER_E2E_ROUNDS"] ?? "20";

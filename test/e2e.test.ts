@@ -3,26 +3,20 @@
 // while it logs and serves pages, between two real Docker engines, two real kernels and CRIU. Needs root.
 
 import assert from "node:assert/strict";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { run } from "../src/host/index.ts";
+import { ownLabDirectory } from "./own-lab.ts";
 
 const hcontainer = resolve(import.meta.dirname, "../bin/hcontainer");
-const scratch = mkdtempSync(join(tmpdir(), "hcontainer-e2e-"));
-const env = { HCONTAINER_LAB_DIRECTORY: join(scratch, "lab") };
+const { scratch } = ownLabDirectory();
 const MINUTES = 60_000;
-
-after(async () => {
-  await run(hcontainer, ["lab", "down"], { env, timeoutMs: 2 * MINUTES });
-  rmSync(scratch, { recursive: true, force: true });
-});
 
 test("a working container moves amd64 → arm64 → amd64 and nothing is lost", { timeout: 20 * MINUTES }, async (t) => {
   const seed = process.env["HCONTAINER_SEED"] ?? String(Math.floor(Math.random() * 1e9));
   t.diagnostic(`seed ${seed}`);
-  const result = await run(hcontainer, ["demo", "--json", "--seed", seed], { env, timeoutMs: 18 * MINUTES });
+  const result = await run(hcontainer, ["demo", "--json", "--seed", seed], { timeoutMs: 18 * MINUTES });
   assert.equal(result.status, 0, `${result.stdout}\n${result.stderr}`);
   const report = JSON.parse(result.stdout) as {
     moves: { direction: string }[];
@@ -48,11 +42,11 @@ test("a program that was never at home starts on the arm64 node", { timeout: 15 
   const root = join(scratch, "root");
   mkdirSync(join(root, "bin"), { recursive: true });
   copyFileSync("/usr/bin/busybox", join(root, "bin/busybox"));
-  const up = await run(hcontainer, ["lab", "up"], { env, timeoutMs: 10 * MINUTES });
+  const up = await run(hcontainer, ["lab", "up"], { timeoutMs: 10 * MINUTES });
   assert.equal(up.status, 0, up.stderr);
   const exec = (script: string) => {
     const words = ["exec", "--node", "arm64", "--rootfs", root, "--", "/bin/busybox", "sh", "-c", script];
-    return run(hcontainer, words, { env, input: "some input\n", timeoutMs: 5 * MINUTES });
+    return run(hcontainer, words, { input: "some input\n", timeoutMs: 5 * MINUTES });
   };
   const script = "busybox uname -m; busybox tr a-z A-Z; busybox seq 1 100 | busybox md5sum; echo x >/written; exit 7";
   const { stdout, status } = await exec(`PATH=/bin; ${script}`);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { InputError } from "../src/base/index.ts";
+import { InputError, randomFrom } from "../src/base/index.ts";
 import { fileCodeKey, readBuildId, readDynamic, readElf, readFrames, readStaticSymbols } from "../src/elf/index.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
@@ -27,18 +27,6 @@ function codeOf(action: () => void): string {
     return error.code;
   }
   return "accepted";
-}
-
-/** A generator of numbers below a limit that repeats for a seed. */
-function makeRandom(start: number): (limit: number) => number {
-  let state = (start * 2654435761) >>> 0 || 1;
-  return (limit) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return state % limit;
-  };
 }
 
 test("what is no x86-64 ELF file is refused by name", () => {
@@ -86,7 +74,7 @@ test("truncated files are refused or read in part", () => {
 
 test("damaged files are refused or read in part, in bounded time", (t) => {
   t.diagnostic(`seed ${seed}`);
-  const random = makeRandom(seed);
+  const random = randomFrom(seed);
   const outcomes = new Map<string, number>();
   for (const source of SOURCE) {
     const good = readFileSync(source);

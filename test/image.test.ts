@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { InputError } from "../src/base/index.ts";
+import { InputError, randomFrom } from "../src/base/index.ts";
 import {
   CoreEntrySchema,
   decodeMessage,
@@ -19,7 +19,6 @@ import {
   readImage,
   writeImage,
 } from "../src/image/index.ts";
-import { randomOf } from "./recode/support.ts";
 import { Synthetic } from "./recode/synthetic.ts";
 
 const refusedAs = (code: string) => (error: unknown) => error instanceof InputError && error.code === code;
@@ -129,7 +128,7 @@ test("pages are added, removed and written in order", () => {
 test("random damage to image files ends in a refusal or in other messages, never otherwise", (t) => {
   const seed = Number(process.env["HCONTAINER_SEED"] ?? Date.now() % 1e6);
   t.diagnostic(`seed ${seed}`);
-  const random = randomOf(seed);
+  const random = randomFrom(seed);
   const { files } = new Synthetic(seed);
   const names = [...files.keys()].filter((name) => (kindOf(name)?.magic ?? 0) !== 0);
   for (let round = 0; round < 4000; round++) {

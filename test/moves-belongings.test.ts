@@ -3,10 +3,10 @@
 // What it loses by itself (a machine may forbid it some) is said in the test's diagnostics.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { type Lab, up } from "../src/lab/index.ts";
+import { test } from "node:test";
 import { carry } from "./moves/carry.ts";
 import { belongings } from "./moves/programs.ts";
+import { useLab } from "./own-lab.ts";
 
 /**
  * Criu refuses whole dumps for pipes in packet mode, and for processes of other users on a machine that withholds
@@ -15,16 +15,10 @@ import { belongings } from "./moves/programs.ts";
  */
 const REFUSED: ReadonlySet<string> = new Set(["packets", "credentials", "groups", "stopped"]);
 
-let lab: Lab;
-before(async () => {
-  lab = await up({}, () => undefined);
-});
-after(async () => {
-  await Promise.all(Object.values(lab?.nodes ?? {}).map((node) => node.shell.close()));
-});
+const lab = useLab();
 
 test("what criu carries from home to home is there after a way abroad and back", async (t) => {
-  const node = lab.nodes.arm64.shell;
+  const node = lab().nodes.arm64.shell;
   const names = (await belongings()).filter((name) => !REFUSED.has(name));
   const lostByCriu = await carry(node, names, "criu");
   for (const line of lostByCriu) t.diagnostic(`criu alone: ${line}`);

@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HC_BASE } from "../src/abi/index.ts";
-import { InputError } from "../src/base/index.ts";
+import { InputError, randomFrom } from "../src/base/index.ts";
 import { applyInMemory, type ImageSource, MemoryImages } from "../src/image/index.ts";
 import { describeSet, formOf, toForeign, toHome } from "../src/recode/index.ts";
-import { copyOf, headerOnlyRuntime, park, randomOf } from "./recode/support.ts";
+import { copyOf, headerOnlyRuntime, park } from "./recode/support.ts";
 import { noFile, Synthetic } from "./recode/synthetic.ts";
 
 const ROUNDS = 150;
@@ -73,7 +73,7 @@ function foreignOf(home: ImageSource): MemoryImages {
 
 for (const seed of seeds) {
   test(`damaged home sets are recoded or refused (seed ${seed})`, () => {
-    const random = randomOf(seed);
+    const random = randomFrom(seed);
     const runtime = headerOnlyRuntime();
     for (let round = 0; round < ROUNDS; round++) {
       const set = mutate(new Synthetic(seed, { processes: 2, threads: 2 }).set, random);
@@ -89,7 +89,7 @@ for (const seed of seeds) {
   });
 
   test(`damaged translated sets are recoded or refused (seed ${seed})`, () => {
-    const random = randomOf(seed + 1000);
+    const random = randomFrom(seed + 1000);
     const whole = foreignOf(new Synthetic(seed, { processes: 2, threads: 2 }).set);
     for (let round = 0; round < ROUNDS; round++) {
       const set = mutate(copyOf(whole), random);

@@ -4,19 +4,13 @@
 
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
-import { after, before, type TestContext, test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { runChecked } from "../src/host/index.ts";
-import { type Lab, up } from "../src/lab/index.ts";
+import { useLab } from "./own-lab.ts";
 import { Bench, until } from "./recode/dumps.ts";
 import { NodeBench } from "./recode/node-bench.ts";
 
-let lab: Lab;
-before(async () => {
-  lab = await up({}, () => undefined);
-});
-after(async () => {
-  await Promise.all(Object.values(lab?.nodes ?? {}).map((node) => node.shell.close()));
-});
+const lab = useLab();
 
 /** Waits until a command on the node prints what `isDone` wants. */
 async function untilThere(node: NodeBench, path: string, isDone: (text: string) => boolean): Promise<string> {
@@ -48,7 +42,7 @@ test("a counting program goes to arm64 and comes back", async (t) => {
   const pid = await bench.start([program, bench.path("lines")], "out");
   await until(() => lineCount(bench.text("lines")) > 20, "the first lines");
   const dump = await bench.dump(pid, "dump");
-  const node = await NodeBench.open(lab.nodes.arm64.shell, bench.directory);
+  const node = await NodeBench.open(lab().nodes.arm64.shell, bench.directory);
   t.after(() => node.close());
   await putFiles(node, bench, ["count", "lines", "out"]);
   const here = lineCount(bench.text("lines"));
@@ -74,7 +68,7 @@ async function startProbe(t: TestContext): Promise<{ bench: Bench; node: NodeBen
   await until(() => bench.text("out").includes("ready"), "the probe");
   await new Promise((done) => setTimeout(done, 100));
   const dump = await bench.dump(pid, "dump");
-  const node = await NodeBench.open(lab.nodes.arm64.shell, bench.directory);
+  const node = await NodeBench.open(lab().nodes.arm64.shell, bench.directory);
   t.after(() => node.close());
   await putFiles(node, bench, ["probe", "out"]);
   return { bench, node, pid, dump };
@@ -109,7 +103,7 @@ test("a shell that starts programs on arm64 comes home with them", async (t) => 
   const pid = await bench.start([busybox, "sh", "-c", `${script} >${bench.path("lines")}`], "out");
   await until(() => lineCount(bench.text("lines")) > 20, "the first lines");
   const dump = await bench.dump(pid, "dump");
-  const node = await NodeBench.open(lab.nodes.arm64.shell, bench.directory);
+  const node = await NodeBench.open(lab().nodes.arm64.shell, bench.directory);
   t.after(() => node.close());
   await putFiles(node, bench, ["busybox", "lines", "out"]);
   const here = lineCount(bench.text("lines"));

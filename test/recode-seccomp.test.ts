@@ -4,9 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HOST_SYSCALLS, RUNTIME_SYSCALLS, SYSCALLS } from "../src/abi/index.ts";
-import { InputError } from "../src/base/index.ts";
+import { InputError, randomFrom } from "../src/base/index.ts";
 import { filterToForeign, filterToHome } from "../src/recode/index.ts";
-import { randomOf } from "./recode/support.ts";
 
 const X86_64 = 0xc000_003e;
 const AARCH64 = 0xc000_00b7;
@@ -160,7 +159,7 @@ test("a profile like the container engines' keeps its meaning", () => {
 test("random profiles: a foreign call may what the home calls behind it may", (t) => {
   const seed = Number(process.env["HCONTAINER_SEED"] ?? Date.now() % 1e6);
   t.diagnostic(`seed ${seed}`);
-  const random = randomOf(seed);
+  const random = randomFrom(seed);
   for (let round = 0; round < 12; round++) {
     const allowed = new Set([...needed, ...SYSCALLS.filter(() => random(2) === 0).map((row) => row.number)]);
     const tests = new Map<number, Line[]>();
@@ -230,7 +229,7 @@ test("filters that cannot be kept are refused", () => {
 test("random programs are rewritten or refused", (t) => {
   const seed = Number(process.env["HCONTAINER_SEED"] ?? Date.now() % 1e6);
   t.diagnostic(`seed ${seed}`);
-  const random = randomOf(seed);
+  const random = randomFrom(seed);
   for (let round = 0; round < 300; round++) {
     const bytes = profile(needed, new Map());
     for (let n = 1 + random(12); n > 0; n--) bytes[random(bytes.length)] = random(256);

@@ -15,7 +15,7 @@ import {
   THREAD_AREA_OFFSET,
   ThreadState,
 } from "../src/abi/index.ts";
-import { InputError } from "../src/base/index.ts";
+import { InputError, randomFrom } from "../src/base/index.ts";
 import {
   applyInMemory,
   CoreEntrySchema,
@@ -38,7 +38,7 @@ import {
   toForeign,
   toHome,
 } from "../src/recode/index.ts";
-import { assertSameSet, copyOf, headerOnlyRuntime, park, poke, randomOf, roundTrip } from "./recode/support.ts";
+import { assertSameSet, copyOf, headerOnlyRuntime, park, poke, roundTrip } from "./recode/support.ts";
 import { noFile, Synthetic } from "./recode/synthetic.ts";
 
 const seed = Number(process.env["HCONTAINER_SEED"] ?? Date.now() % 1e6);
@@ -184,7 +184,7 @@ function homeBlobLength(): number {
 
 test("random damage ends in a refusal or in another set, never otherwise", (t) => {
   t.diagnostic(`seed ${seed}`);
-  const random = randomOf(seed);
+  const random = randomFrom(seed);
   const home = new Synthetic(seed, { processes: 2, threads: 2 }).set;
   const foreign = foreignOf(home);
   park(foreign);

@@ -1,1 +1,2 @@
 export { assert, HostError, InputError, unreachable } from "./errors.ts";
+export { fractionsFrom, randomFrom } from "./random.ts";

@@ -3,24 +3,14 @@
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fractionsFrom } from "../base/index.ts";
 import { cached } from "../host/index.ts";
 
 /** Changes when other bytes are made. */
-const FORMAT = 1;
-
-/** A small generator of random numbers (xorshift32); 0 to 1. */
-function makeRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-}
+const FORMAT = 2;
 
 function makeText(bytes: number): string {
-  const random = makeRandom(1);
+  const random = fractionsFrom(1);
   const pick = (letters: string): string => letters[Math.floor(random() * letters.length)]!;
   const words = Array.from({ length: 4000 }, () => {
     let word = "";
@@ -39,7 +29,7 @@ function makeText(bytes: number): string {
 
 /** A picture in PPM form: gradients, edges and noise. */
 function makePicture(width: number, height: number): Uint8Array {
-  const random = makeRandom(2);
+  const random = fractionsFrom(2);
   const head = Buffer.from(`P6\n${width} ${height}\n255\n`);
   const body = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++) {
@@ -56,7 +46,7 @@ function makePicture(width: number, height: number): Uint8Array {
 
 /** A sound in WAV form: two voices and noise, 44.1 kHz, 16 bits, stereo. */
 function makeSound(seconds: number): Uint8Array {
-  const random = makeRandom(3);
+  const random = fractionsFrom(3);
   const rate = 44_100;
   const samples = Math.floor(seconds * rate);
   const wav = Buffer.alloc(44 + samples * 4);

@@ -2,7 +2,7 @@
 // What is shown is measured and checked; the demo fails when a line or a page is wrong.
 
 import { spawn } from "node:child_process";
-import { HostError } from "../base/index.ts";
+import { fractionsFrom, HostError } from "../base/index.ts";
 import type { NodeShell } from "../host/index.ts";
 import { labDirectory, up } from "../lab/index.ts";
 import { inspectContainer, type MigrationNode, type MigrationReport, migrate } from "../migrate/index.ts";
@@ -105,17 +105,6 @@ async function seeItWork(node: MigrationNode, moreLines: number): Promise<number
   }
 }
 
-/** A small generator of random numbers that a seed fixes (mulberry32's mixing constants). */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export interface DemoReport {
   readonly seed: number;
   readonly moves: readonly MigrationReport[];
@@ -163,7 +152,7 @@ async function perform(
   progress: Progress,
 ): Promise<Omit<DemoReport, "totalMs">> {
   const [home, foreign] = [await nodes.node("amd64"), await nodes.node("arm64")];
-  const random = randomFrom(seed);
+  const random = fractionsFrom(seed);
   const stopClient = startClient(nodes.lab.client);
   const moves: MigrationReport[] = [];
   const evidence: Evidence[] = [];

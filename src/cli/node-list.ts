@@ -1,14 +1,11 @@
 // The nodes that verbs know by name: those of the lab on this machine, if it runs, and those that the user has named.
 
 import { HostError } from "../base/index.ts";
-import { buildRuntime, findTranslation, type NodeShell, translateFile } from "../host/index.ts";
+import { buildRuntime, findTranslation, NODE_DIRECTORY, type NodeShell, translateFile } from "../host/index.ts";
 import { attach, type Lab } from "../lab/index.ts";
 import { closeNode, installNode, type MigrationNode, openNode, type Translate } from "../migrate/index.ts";
 import { UsageError } from "./arguments.ts";
 import { nodeFilePath, readNodeFile, shellOfEntry } from "./node-file.ts";
-
-/** Where our package lies on a foreign node, and the directory that its containers see as the node's mount. */
-export const NODE_DIRECTORY = "/opt/hcontainer/node";
 
 /** The nodes of this machine and of its user, opened when asked for and closed together. */
 export class NodeList {
@@ -50,7 +47,7 @@ export class NodeList {
     if (known !== undefined) return known;
     const shell = this.#shells.get(name);
     if (shell === undefined) throw new UsageError(`there is no node '${name}' (nodes: ${this.names.join(", ")})`);
-    const opened = await openNode(await shell(), NODE_DIRECTORY);
+    const opened = await openNode(await shell());
     this.#open.set(name, opened);
     return opened;
   }

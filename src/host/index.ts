@@ -34,7 +34,14 @@ export {
   type ModuleOptions,
 } from "./llvm-tools.ts";
 export { type LocalOptions, localShell } from "./local.ts";
-export { NODE_VERSION, nodeArchive } from "./node-program.ts";
+export {
+  FOREIGN_RUNTIME,
+  NODE_DIRECTORY,
+  NODE_PACKAGE,
+  NODE_VERSION,
+  nodeArchive,
+  OCI_RUNTIME,
+} from "./node-program.ts";
 export { buildInterpreter, buildRuntime, findTranslation, translateFile } from "./on-demand.ts";
 export {
   type CommandLine,

@@ -1,10 +1,18 @@
-// Node.js for a foreign node. npm keeps each platform's program in a package of its own, so it comes from the registry
-// that our own packages come from, whatever release of Debian the node has.
+// What of ours lies on a foreign node, and Node.js for it. npm keeps each platform's program in a package of its own, so it
+// comes from the registry that our own packages come from, whatever release of Debian the node has.
 
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { cached } from "./cache.ts";
 import { runChecked } from "./process.ts";
+
+/** Where our package lies on a foreign node; see also bin/hcontainer-runtime. */
+export const NODE_PACKAGE = "/opt/hcontainer";
+/** The OCI runtime that it brings, and the name under which the node's engine knows that. */
+export const OCI_RUNTIME = `${NODE_PACKAGE}/bin/hcontainer-runtime`;
+export const FOREIGN_RUNTIME = "hcontainer";
+/** The directory that the node's containers see as NODE_MOUNT. */
+export const NODE_DIRECTORY = `${NODE_PACKAGE}/node`;
 
 /** Version of Node.js on foreign nodes. */
 export const NODE_VERSION = "24.21.0";

@@ -178,7 +178,10 @@ export async function runChecked(
 }
 
 /** Runs commands side by side, each reading what the one before prints. */
-export async function runPipeline(lines: readonly CommandLine[], options: { timeoutMs?: number } = {}): Promise<void> {
+export async function runPipeline(
+  lines: readonly CommandLine[],
+  options: { timeoutMs?: number; input?: string } = {},
+): Promise<void> {
   const logs: string[] = [];
   const children: ChildProcess[] = [];
   for (const [index, line] of lines.entries()) {
@@ -186,13 +189,18 @@ export async function runPipeline(lines: readonly CommandLine[], options: { time
     const child = spawn(line.command, line.args, {
       cwd: line.cwd,
       env: { ...process.env, ...line.env },
-      stdio: [previous === undefined ? "ignore" : "pipe", index === lines.length - 1 ? "ignore" : "pipe", "pipe"],
+      stdio: [
+        previous === undefined && options.input === undefined ? "ignore" : "pipe",
+        index === lines.length - 1 ? "ignore" : "pipe",
+        "pipe",
+      ],
     });
     if (previous !== undefined) {
       // When one side ends early the other has to see it; the statuses say who was at fault.
       child.stdin!.on("error", () => previous.stdout!.destroy());
       previous.stdout!.pipe(child.stdin!);
     }
+    if (previous === undefined) child.stdin?.on("error", () => undefined).end(options.input);
     logs.push("");
     child.stderr?.setEncoding("utf8");
     child.stderr?.on("data", (chunk: string) => {

@@ -45,8 +45,8 @@ async function helpCriu(root: string, files: string): Promise<void> {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile("/proc/self/status", "utf8"))?.[1];
   if (((BigInt(`0x${effective ?? "0"}`) >> SYS_RESOURCE) & 1n) === 1n) return;
   for (const path of [CRIU, CRIU_PRELOAD]) await mkdir(dirname(join(files, path)), { recursive: true });
-  const options = ["-O1", "-shared", "-fPIC", "-nostdlib", "-fno-builtin"];
-  await runChecked("gcc", [...options, "-o", join(files, CRIU_PRELOAD), join(import.meta.dirname, "prlimit.c")]);
+  const options = ["-O1", "-shared", "-fPIC", "-nostdlib", "-fno-builtin", "-fuse-ld=lld-19"];
+  await runChecked("clang-19", [...options, "-o", join(files, CRIU_PRELOAD), join(import.meta.dirname, "prlimit.c")]);
   const script = await readFile(join(root, CRIU), "utf8");
   const helped = script.replace(" --library-path ", ` --preload /${CRIU_PRELOAD} --library-path `);
   await writeFile(join(files, CRIU), helped, { mode: 0o755 });

@@ -4,9 +4,9 @@
 
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { cached, nodeArchive, runChecked } from "../host/index.ts";
+import { cached, NODE_PACKAGE, nodeArchive, runChecked } from "../host/index.ts";
 import { MANAGEMENT } from "./network.ts";
-import { BOOT_MODULES, NODE_MODULES, PACKAGE_DIRECTORY } from "./recipe.ts";
+import { BOOT_MODULES, NODE_MODULES } from "./recipe.ts";
 import { buildRoot, engineSettings, type Progress, scriptsContent } from "./roots.ts";
 
 /** Room on the node's disk; the image is sparse. */
@@ -141,7 +141,7 @@ async function buildDisk(directory: string, progress: Progress): Promise<void> {
   await addNode(root);
   await addKeys(root, files);
   await writeFile(join(root, "etc/docker/daemon.json"), engineSettings("arm64", "/hcontainer"));
-  await mkdir(join(root, PACKAGE_DIRECTORY), { recursive: true });
+  await mkdir(join(root, NODE_PACKAGE), { recursive: true });
   progress("arm64: making the disk");
   await runChecked("truncate", ["-s", DISK_SIZE, files.disk]);
   // The overlay that is written to lives as long as a run: a journal would protect nothing.

@@ -12,5 +12,5 @@ export {
   status,
   up,
 } from "./lab.ts";
-export { type Architecture, PACKAGE_DIRECTORY, RUNTIME_PATH } from "./recipe.ts";
+export type { Architecture } from "./recipe.ts";
 export type { Progress } from "./roots.ts";

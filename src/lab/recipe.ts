@@ -68,7 +68,3 @@ export const SUPERFLUOUS = [
   ...["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian", "usr/share/bug"],
   ...["usr/lib/cni", "var/cache/apt", "var/lib/apt", "usr/share/zsh", "usr/share/fish", "usr/share/bash-completion"],
 ];
-
-/** Where our package is on the arm64 node, and the OCI runtime that it brings. */
-export const PACKAGE_DIRECTORY = "/opt/hcontainer";
-export const RUNTIME_PATH = `${PACKAGE_DIRECTORY}/bin/hcontainer-runtime`;

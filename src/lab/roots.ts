@@ -4,9 +4,18 @@
 
 import { copyFile, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { CRIU_SETTINGS, cached, NODE_VERSION, runChecked, unpackPackages } from "../host/index.ts";
+import {
+  type Architecture,
+  CRIU_SETTINGS,
+  cached,
+  FOREIGN_RUNTIME,
+  NODE_VERSION,
+  OCI_RUNTIME,
+  runChecked,
+  unpackPackages,
+} from "../host/index.ts";
 import { BRIDGE, CLIENT, MACS, MANAGEMENT, NETWORK, SEGMENT, SEGMENT_TAP, SUBNET } from "./network.ts";
-import { type Architecture, CRIU_RELEASE, PACKAGES, RELEASE, RUNTIME_PATH, SUPERFLUOUS, TRIPLETS } from "./recipe.ts";
+import { CRIU_RELEASE, PACKAGES, RELEASE, SUPERFLUOUS, TRIPLETS } from "./recipe.ts";
 
 const SCRIPTS = join(import.meta.dirname, "nodes");
 
@@ -114,7 +123,7 @@ export function engineSettings(architecture: Architecture, cgroupParent: string)
     "ip-masq": false,
     ...(architecture === "amd64"
       ? {}
-      : { runtimes: { hcontainer: { path: RUNTIME_PATH } }, "default-runtime": "hcontainer" }),
+      : { runtimes: { [FOREIGN_RUNTIME]: { path: OCI_RUNTIME } }, "default-runtime": FOREIGN_RUNTIME }),
   };
   return `${JSON.stringify(settings, null, 2)}\n`;
 }

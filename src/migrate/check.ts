@@ -1,9 +1,9 @@
 // What would block a migration, found before anything is touched. Each check looks at what the engines say and names
 // the problem with a stable code.
 
-import { jsonAt, listAt, objectAt, textAt } from "../host/index.ts";
+import { FOREIGN_RUNTIME, jsonAt, listAt, OCI_RUNTIME, objectAt, textAt } from "../host/index.ts";
 import type { Container } from "./container.ts";
-import { FOREIGN_RUNTIME, hasForeignRuntime, type MigrationNode } from "./node.ts";
+import { hasForeignRuntime, type MigrationNode } from "./node.ts";
 import type { Problem } from "./problem.ts";
 import { volumeProblems } from "./volumes.ts";
 
@@ -125,7 +125,7 @@ async function targetProblems(container: Container, source: MigrationNode, targe
       finding(
         "foreign-runtime-missing",
         `the engine of ${target.name} has no OCI runtime '${FOREIGN_RUNTIME}'`,
-        "start dockerd with --add-runtime hcontainer=/opt/hcontainer/bin/hcontainer-runtime",
+        `start dockerd with --add-runtime ${FOREIGN_RUNTIME}=${OCI_RUNTIME}`,
       ),
     );
   if (container.home === "arm64" && target.architecture === "amd64")

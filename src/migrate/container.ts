@@ -1,8 +1,8 @@
 // A container as the engine's `inspect` describes it, and the configuration with which its twin is created on the other
 // node. Inspect's Config and HostConfig are what `create` takes; what has to differ there is changed here, by name.
 
-import { type Json, jsonAt, listAt, objectAt, textAt } from "../host/index.ts";
-import { type Architecture, FOREIGN_RUNTIME, type MigrationNode } from "./node.ts";
+import { type Architecture, FOREIGN_RUNTIME, type Json, jsonAt, listAt, objectAt, textAt } from "../host/index.ts";
+import type { MigrationNode } from "./node.ts";
 
 export interface Container {
   readonly id: string;

@@ -3,7 +3,7 @@ export { type Container, inspectContainer } from "./container.ts";
 export { installNode } from "./install.ts";
 export { journalDirectory, unfinishedJournals } from "./journal.ts";
 export { type MigrateOptions, MigrationFailed, type MigrationReport, migrate, type StepTime } from "./migrate.ts";
-export { type Architecture, closeNode, FOREIGN_RUNTIME, type MigrationNode, openNode } from "./node.ts";
+export { closeNode, type MigrationNode, openNode } from "./node.ts";
 export { NODE_CODE_PATH, nodeCode } from "./node-code.ts";
 export { type Preparation, prepareNode } from "./prepare.ts";
 export type { Problem } from "./problem.ts";

@@ -202,6 +202,28 @@ async function updateTree(
   return now;
 }
 
+/** What cpuid is to tell abroad, as CRIU writes it; where it cannot, cpuid tells of a CPU that nearly all programs are content with. */
+async function describeCpu(source: MigrationNode, container: Container): Promise<Uint8Array | undefined> {
+  if (source.architecture !== container.home) return undefined;
+  const script =
+    'd=$(mktemp -d) && criu cpuinfo dump -D "$d" >/dev/null && cat "$d/cpuinfo.img"; status=$?; rm -rf "$d"; exit $status';
+  const { status, bytes } = await source.shell.run("sh", ["-c", script]);
+  return status === 0 ? bytes : undefined;
+}
+
+/** Waits for all of them; throws what the first one threw, when none is under way any more. */
+async function allSettled(works: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(works)) if (result.status === "rejected") throw result.reason;
+}
+
+/** What is at the target before the freeze. */
+interface Staged {
+  readonly twinId: string;
+  readonly copied: readonly Copy[];
+  readonly translations: readonly StagedTranslation[];
+  readonly cpu: Uint8Array | undefined;
+}
+
 /** Stages what can be brought over while the container runs; answers the twin's id and what the files were. */
 async function stage(
   migration: Migration,
@@ -209,7 +231,7 @@ async function stage(
   target: MigrationNode,
   container: Container,
   options: MigrateOptions,
-): Promise<{ twinId: string; twin: Container; copied: readonly Copy[]; translations: StagedTranslation[] }> {
+): Promise<Staged> {
   await migration.run("image", () => stageImage(source, target, container));
   const volumes = namedVolumes(container);
   const create = async (): Promise<string> => {
@@ -231,7 +253,7 @@ async function stage(
       copies.push({ tree, state: await updateTree(source, target, { tree, state: new Map() }, true) });
     return copies;
   });
-  return { twinId, twin, copied, translations };
+  return { twinId, copied, translations, cpu: await describeCpu(source, container) };
 }
 
 /** Freezes, transfers and restores; answers the time between. */
@@ -240,7 +262,7 @@ async function switchOver(
   source: MigrationNode,
   target: MigrationNode,
   container: Container,
-  staged: Awaited<ReturnType<typeof stage>>,
+  staged: Staged,
   options: MigrateOptions,
 ): Promise<{ downtimeMs: number; checkpointBytes: number }> {
   const { checkpoint } = migration.attempt;
@@ -248,14 +270,15 @@ async function switchOver(
   const timeoutMs = options.freezeTimeoutMs ?? 180_000;
   await migration.run("freeze", () => freeze(source, container, checkpoint, timeoutMs), { isFreezeTried: true });
   const from = checkpointDirectory(source, container.id, checkpoint);
-  await migration.run("sync", async () => {
-    // What cpuid is to tell abroad. Where criu cannot say it, it tells of a CPU that nearly all programs are content with.
-    if (source.architecture === container.home) await source.shell.run("criu", ["cpuinfo", "dump", "-D", from]);
+  const copyCheckpoint = async (): Promise<void> => {
+    if (staged.cpu !== undefined) await source.shell.writeFile(`${from}/cpuinfo.img`, staged.cpu);
+    await copyDirectory(source, from, target, checkpointDirectory(target, staged.twinId, checkpoint));
+  };
+  const updateTrees = async (): Promise<void> => {
     for (const copy of staged.copied) await updateTree(source, target, copy, false);
-    await copyLog(source, target, container, staged.twinId);
-  });
+  };
   await migration.run("transfer", () =>
-    copyDirectory(source, from, target, checkpointDirectory(target, staged.twinId, checkpoint)),
+    allSettled([copyCheckpoint(), updateTrees(), copyLog(source, target, container, staged.twinId)]),
   );
   const { networks } = migration.attempt;
   const restore = (): Promise<void> => startFromCheckpoint(target, staged.twinId, checkpoint, networks);

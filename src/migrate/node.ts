@@ -1,13 +1,16 @@
 // A node that containers move between: its shell, its engine, and what of ours lies there.
 
 import { HostError } from "../base/index.ts";
-import { Docker, type Json, type NodeShell, objectAt, textAt } from "../host/index.ts";
-
-/** Architectures by the names that OCI images use. */
-export type Architecture = "amd64" | "arm64";
-
-/** Name under which a foreign node's engine knows our OCI runtime. */
-export const FOREIGN_RUNTIME = "hcontainer";
+import {
+  type Architecture,
+  Docker,
+  FOREIGN_RUNTIME,
+  type Json,
+  NODE_DIRECTORY,
+  type NodeShell,
+  objectAt,
+  textAt,
+} from "../host/index.ts";
 
 export interface MigrationNode {
   readonly name: string;
@@ -30,7 +33,7 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
 };
 
 /** Asks the node's engine who it is. */
-export async function openNode(shell: NodeShell, nodeDirectory = "/opt/hcontainer/node"): Promise<MigrationNode> {
+export async function openNode(shell: NodeShell, nodeDirectory: string = NODE_DIRECTORY): Promise<MigrationNode> {
   const docker = new Docker(shell);
   const info = await docker.call("GET", "/info", { timeoutMs: 60_000 });
   const machine = textAt(info, "Architecture");

@@ -2,16 +2,21 @@
 // sets what the engine and criu have to be told. The engine is not restarted: its containers would end with it.
 
 import { HostError } from "../base/index.ts";
-import { CRIU_SETTINGS, NODE_VERSION, nodeArchive, runPipeline } from "../host/index.ts";
+import {
+  CRIU_SETTINGS,
+  FOREIGN_RUNTIME,
+  NODE_PACKAGE,
+  NODE_VERSION,
+  nodeArchive,
+  OCI_RUNTIME,
+  runPipeline,
+} from "../host/index.ts";
 import { installNode } from "./install.ts";
-import { FOREIGN_RUNTIME, type MigrationNode } from "./node.ts";
+import type { MigrationNode } from "./node.ts";
 import type { Problem } from "./problem.ts";
 
 const ENGINE_SETTINGS = "/etc/docker/daemon.json";
 const CRIU_FILE = "/etc/criu/runc.conf";
-/** Where the package lies on a node; see also bin/hcontainer-runtime. */
-const PACKAGE = "/opt/hcontainer";
-const OCI_RUNTIME = `${PACKAGE}/bin/hcontainer-runtime`;
 /** What translated code uses, by the names of /proc/cpuinfo. */
 const CPU_FEATURES = ["atomics", "lrcpc", "crc32", "aes", "pmull", "sha1", "sha2"];
 const CRIU_LEAST = [4, 1, 1];
@@ -106,14 +111,14 @@ async function setCriu(node: MigrationNode): Promise<boolean> {
 /** Node.js for our OCI runtime, if the node has none that is new enough. */
 async function addNodeProgram(node: MigrationNode): Promise<boolean> {
   const { shell } = node;
-  for (const program of [`${PACKAGE}/node_modules/.bin/node`, "/usr/local/bin/node", "node"]) {
+  for (const program of [`${NODE_PACKAGE}/node_modules/.bin/node`, "/usr/local/bin/node", "node"]) {
     const { status, stdout } = await shell.run(program, ["-p", "process.versions.node"]);
     if (status === 0 && !isOlder(stdout.trim().split(".").map(Number), [24])) return false;
   }
   const unpack = 'mkdir -p "$1" && tar -C "$1" -xzf - --strip-components=2 package/bin/node';
   await runPipeline([
     { command: "cat", args: [await nodeArchive()] },
-    shell.commandLine("sh", ["-c", unpack, "sh", `${PACKAGE}/node_modules/.bin`]),
+    shell.commandLine("sh", ["-c", unpack, "sh", `${NODE_PACKAGE}/node_modules/.bin`]),
   ]);
   return true;
 }
@@ -131,9 +136,9 @@ export async function prepareNode(
   const changed: string[] = [];
   const wanted: string[] = [];
   if (isForeign) {
-    if (await addNodeProgram(node)) changed.push(`Node.js ${NODE_VERSION} is in ${PACKAGE}`);
+    if (await addNodeProgram(node)) changed.push(`Node.js ${NODE_VERSION} is in ${NODE_PACKAGE}`);
     if (await installNode(node.shell, node.nodeDirectory, await runtimePath()))
-      changed.push(`the OCI runtime and the runtime of translated processes are in ${PACKAGE}`);
+      changed.push(`the OCI runtime and the runtime of translated processes are in ${NODE_PACKAGE}`);
   }
   if (await setCriu(node)) changed.push(`${CRIU_FILE} says what criu is to do`);
   if (await setEngine(node, isForeign)) {

@@ -16,8 +16,7 @@ export interface TreeDifference {
   readonly removed: readonly string[];
 }
 
-const PACK =
-  'cd "$1" && tar --null --no-recursion --numeric-owner --sparse --xattrs --xattrs-include="*" -c -f - -T "$2"';
+const PACK = 'cd "$1" && tar --null --no-recursion --numeric-owner --sparse --xattrs --xattrs-include="*" -c -f - -T -';
 const UNPACK = 'mkdir -p "$1" && cd "$1" && tar --numeric-owner -p --xattrs --xattrs-include="*" -x -f -';
 
 /** What a tree holds now. Entries that vanish while it is read are left out. */
@@ -70,18 +69,11 @@ async function copyEntries(
   isLive: boolean,
 ): Promise<void> {
   if (entries.length === 0) return;
-  const list = `/tmp/hcontainer-files-${process.pid}-${entries.length}`;
-  await source.shell.writeFile(list, entries.map((entry) => `./${entry}\0`).join(""), 0o600);
-  try {
-    // tar's status 1 says that a file changed while it was read; 2 with --ignore-failed-read gone files do not cause.
-    const script = isLive ? `(${PACK} --ignore-failed-read --warning=no-file-changed) || [ $? -eq 1 ]` : PACK;
-    await runPipeline([
-      source.shell.commandLine("sh", ["-c", script, "sh", from, list]),
-      target.shell.commandLine("sh", ["-c", UNPACK, "sh", to]),
-    ]);
-  } finally {
-    await source.shell.run("rm", ["-f", list]);
-  }
+  // tar's status 1 says that a file changed while it was read; 2 with --ignore-failed-read gone files do not cause.
+  const script = isLive ? `(${PACK} --ignore-failed-read --warning=no-file-changed) || [ $? -eq 1 ]` : PACK;
+  const pack = source.shell.commandLine("sh", ["-c", script, "sh", from]);
+  const unpack = target.shell.commandLine("sh", ["-c", UNPACK, "sh", to]);
+  await runPipeline([pack, unpack], { input: entries.map((entry) => `./${entry}\0`).join("") });
 }
 
 /** Makes the tree at the target what `after` says of the source, given that it is a copy of `before`. */

@@ -1,6 +1,7 @@
 // The directory trees that move with a container: what it changed in its image's files, and its volumes. Volumes of the
 // engine's own driver move when nobody else uses them; the target gets volumes of the same names, or nameless ones.
 
+import { HostError } from "../base/index.ts";
 import { type Json, jsonAt, listAt, objectAt, textAt } from "../host/index.ts";
 import type { Container } from "./container.ts";
 import type { MigrationNode } from "./node.ts";
@@ -100,8 +101,11 @@ export async function createVolumes(
 /** Removes volumes; those that are not there are no error. Throws what the engine says of one that is used. */
 export async function removeVolumes(node: MigrationNode, names: readonly string[]): Promise<void> {
   for (const name of names) {
-    const { status } = await node.docker.request("DELETE", `/volumes/${encodeURIComponent(name)}`);
-    if (status >= 400 && status !== 404) await node.docker.call("DELETE", `/volumes/${encodeURIComponent(name)}`);
+    try {
+      await node.docker.call("DELETE", `/volumes/${encodeURIComponent(name)}`);
+    } catch (error) {
+      if (!(error instanceof HostError && error.code === "not-found")) throw error;
+    }
   }
 }
 

@@ -1,16 +1,6 @@
 // Damaged and hostile ELF files, made from a real one or from nothing but noise, the same ones for the same seed.
 
-/** A generator of numbers below a limit that repeats for a seed (xorshift). */
-export function makeRandom(seed: number): (limit: number) => number {
-  let state = Math.imul(seed, 2654435761) >>> 0 || 1;
-  return (limit) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return state % limit;
-  };
-}
+import { randomFrom } from "../../src/base/index.ts";
 
 type Random = (limit: number) => number;
 
@@ -62,7 +52,7 @@ const DAMAGE: Readonly<Record<string, (bytes: Uint8Array, random: Random) => Uin
 
 /** A damaged copy of `good`, and what was done to it. */
 export function mutate(good: Uint8Array, seed: number): { bytes: Uint8Array; kind: string } {
-  const random = makeRandom(seed);
+  const random = randomFrom(seed);
   const kinds = Object.keys(DAMAGE);
   const kind = kinds[random(kinds.length)]!;
   return { bytes: DAMAGE[kind]!(Uint8Array.from(good), random), kind };
@@ -92,7 +82,7 @@ export function elfAround(code: Uint8Array, isRelocatable: boolean): Uint8Array 
 
 /** Bytes that decode to many branches, calls, tables and odd instructions. */
 export function noise(size: number, seed: number): Uint8Array {
-  const random = makeRandom(seed);
+  const random = randomFrom(seed);
   const code = new Uint8Array(size);
   const openings = [0x48, 0x0f, 0x66, 0xf3, 0xe8, 0xeb, 0x74, 0xff, 0xc5, 0x62, 0xf0, 0x89, 0x8d, 0xc3, 0xd8, 0xa4];
   for (let i = 0; i < size; i++) code[i] = random(3) === 0 ? openings[random(openings.length)]! : random(256);

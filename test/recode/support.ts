@@ -94,14 +94,3 @@ export function assertSameSet(actual: ImageSource, expected: ImageSource): void 
     assert.ok(Buffer.compare(a, b) === 0, `${name} is not the same (${a.length} and ${b.length} bytes)`);
   }
 }
-
-/** A small seeded generator (xorshift32): the same seed gives the same tests. */
-export function randomOf(seed: number): (below: number) => number {
-  let state = seed >>> 0 || 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}

@@ -2,9 +2,9 @@
 // CRIU 4.x gives them. For tests that need neither root nor criu; what real dumps hold is tested with real dumps.
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { randomFrom } from "../../src/base/index.ts";
 import * as image from "../../src/image/index.ts";
 import { MemoryImages } from "../../src/image/index.ts";
-import { randomOf } from "./support.ts";
 
 const encoder = new TextEncoder();
 const PAGE = 4096n;
@@ -20,7 +20,7 @@ export class Synthetic {
   private readonly random: (below: number) => number;
 
   constructor(seed: number, options: SyntheticOptions = {}) {
-    this.random = randomOf(seed);
+    this.random = randomFrom(seed);
     for (let i = 0; i < 8; i++) this.random(2);
     const processes = options.processes ?? 1 + this.random(3);
     const tree = [];

@@ -10,7 +10,7 @@ import type { ServerReport } from "./run.ts";
 const PAGE = resolve(import.meta.dirname, "../../docs/servers.md");
 
 /** Steps in the order of the table; those before the freeze run while the server works. */
-const STEPS = ["image", "translate", "files", "freeze", "sync", "transfer", "restore"] as const;
+const STEPS = ["image", "translate", "files", "freeze", "transfer", "restore"] as const;
 
 const reportPath = (name: string): string => join(cacheDirectory(), "servers", `${name}.json`);
 

@@ -1,13 +1,11 @@
 // Servers' round trips as tests, in the lab of HCONTAINER_LAB_DIRECTORY or in one of their own.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { NodeList, prepareForeign } from "../../src/cli/node-list.ts";
-import { down, labDirectory, up } from "../../src/lab/index.ts";
+import { up } from "../../src/lab/index.ts";
 import type { Translate } from "../../src/migrate/index.ts";
+import { ownLabDirectory } from "../own-lab.ts";
 import type { ServerCase } from "./case.ts";
 import { roundTrip, type ServerReport } from "./run.ts";
 
@@ -32,22 +30,13 @@ function assertRight(report: ServerReport): void {
 
 /** Makes a test of each server. */
 export function testServers(servers: readonly ServerCase[], options: TestOptions): void {
-  const scratch = mkdtempSync(join(tmpdir(), "hcontainer-servers-"));
-  const isOwnLab = process.env["HCONTAINER_LAB_DIRECTORY"] === undefined;
   let nodes: NodeList | undefined;
+  ownLabDirectory(async () => nodes?.close());
 
   before(async () => {
-    process.env["HCONTAINER_LAB_DIRECTORY"] ??= join(scratch, "lab");
-    process.env["HCONTAINER_STATE"] = join(scratch, "state");
-    await up({ directory: labDirectory() }, () => undefined);
+    await up({}, () => undefined);
     nodes = await NodeList.attach();
     await prepareForeign((await nodes.node("arm64")).shell);
-  });
-
-  after(async () => {
-    await nodes?.close();
-    if (isOwnLab) await down(labDirectory());
-    rmSync(scratch, { recursive: true, force: true });
   });
 
   for (const server of servers)

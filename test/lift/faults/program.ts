@@ -2,16 +2,7 @@
 // points to memory, r12 to the end of what can be written, rbp to what can only be read, r13 to what cannot be accessed,
 // r14 is null, r15 where nothing is mapped.
 
-/** mulberry32. */
-export function generator(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
+import { randomFrom } from "../../../src/base/index.ts";
 
 const FREE = ["rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10"];
 const FREE_32 = ["eax", "ecx", "edx", "esi", "edi", "r8d", "r9d", "r10d"];
@@ -89,7 +80,7 @@ export interface FaultingProgram {
 
 /** Makes a program of so many sequences. */
 export function faultingProgram(seed: number, count: number): FaultingProgram {
-  const next = generator(seed);
+  const next = randomFrom(seed);
   const random = (): string => `0x${next(0x80000000).toString(16)}${next(0x80000000).toString(16).padStart(8, "0")}`;
   let labels = 0;
   const loops = new Set<number>();
