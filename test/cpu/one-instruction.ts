@@ -6,6 +6,7 @@ import { discover, liftFile } from "../../src/lift/index.ts";
 import { PieceWriter, pieceSymbol } from "../../src/lift/piece.ts";
 import { ALL_FLAGS } from "../../src/lift/variables.ts";
 import type { IrModule } from "../../src/llvm/index.ts";
+import { elfAround } from "../lift/elf-around.ts";
 
 const CODE_PAGE = 0x10000000;
 /** Where the harness has its instruction, too. */
@@ -13,23 +14,9 @@ const CODE_AT = 0x10000800;
 
 /** An ELF file that is one page of int3 with the instruction in it, at the address at which the harness has it. */
 function elfOf(instruction: Uint8Array): Uint8Array {
-  const file = new Uint8Array(0x2000).fill(0xcc, 0x1000);
-  file.set(instruction, 0x1000 + CODE_AT - CODE_PAGE);
-  const view = new DataView(file.buffer);
-  view.setUint32(0, 0x464c457f, true);
-  file.set([2, 1, 1], 4);
-  view.setUint16(16, 2, true);
-  view.setUint16(18, 62, true);
-  view.setBigUint64(24, BigInt(CODE_AT), true);
-  view.setBigUint64(32, 64n, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 1, true);
-  view.setUint32(64, 1, true);
-  view.setUint32(68, 5, true);
-  view.setBigUint64(72, 0x1000n, true);
-  for (const at of [80, 88]) view.setBigUint64(at, BigInt(CODE_PAGE), true);
-  for (const at of [96, 104]) view.setBigUint64(at, 0x1000n, true);
-  return file;
+  const page = new Uint8Array(0x1000).fill(0xcc);
+  page.set(instruction, CODE_AT - CODE_PAGE);
+  return elfAround(page, { address: CODE_PAGE, entry: CODE_AT });
 }
 
 export interface Lifted {

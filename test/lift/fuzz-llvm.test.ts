@@ -8,7 +8,8 @@ import { InputError } from "../../src/base/index.ts";
 import { readElf } from "../../src/elf/index.ts";
 import { run } from "../../src/host/index.ts";
 import { discover, liftFile, type Shard, writeShards } from "../../src/lift/index.ts";
-import { elfAround, mutate, noise } from "./mutate.ts";
+import { elfAround } from "./elf-around.ts";
+import { mutate, noise } from "./mutate.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 const CASES = Number(process.env["FUZZ_CASES"] ?? 4);
@@ -29,7 +30,7 @@ test("LLVM takes what noise and damaged code are lifted to", { timeout: 1_200_00
   const good = readFileSync("/bin/true");
   let compiled = 0;
   for (let n = seed; n < seed + CASES; n++) {
-    for (const bytes of [elfAround(noise(3000, n), n % 2 === 0), mutate(good, n).bytes]) {
+    for (const bytes of [elfAround(noise(3000, n), { isRelocatable: n % 2 === 0 }), mutate(good, n).bytes]) {
       for (const { ir } of shardsOf(bytes)) {
         const llc = ["-mtriple=aarch64-linux-gnu", "-mattr=+v8.1a,+lse,+rcpc,+aes,+sha2", "-O1", "-o", "/dev/null"];
         const { status, stderr } = await run("llc-19", llc, { input: ir, timeoutMs: LIMIT_MS });

@@ -7,7 +7,8 @@ import { test } from "node:test";
 import { InputError } from "../../src/base/index.ts";
 import { readElf } from "../../src/elf/index.ts";
 import { discover, liftFile, writeShards } from "../../src/lift/index.ts";
-import { elfAround, mutate, noise } from "./mutate.ts";
+import { elfAround } from "./elf-around.ts";
+import { mutate, noise } from "./mutate.ts";
 
 const budgetMs = Number(process.env["FUZZ_MS"] ?? 1200);
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
@@ -60,7 +61,7 @@ function mutated(n: number): [string, Uint8Array] {
   return [`SEED=${n} (${kind})`, bytes];
 }
 function noisy(n: number): [string, Uint8Array] {
-  return [`SEED=${n} (noise as code)`, elfAround(noise(200 + (n % 4000), n), n % 2 === 0)];
+  return [`SEED=${n} (noise as code)`, elfAround(noise(200 + (n % 4000), n), { isRelocatable: n % 2 === 0 })];
 }
 
 test("damaged files", (t) => {
@@ -92,12 +93,12 @@ const WORST: Readonly<Record<string, Uint8Array>> = {
 for (const [name, code] of Object.entries(WORST)) {
   test(`the worst: ${name}`, () => {
     // The entry alone decides what is reached at first; a leading return leaves the rest to guessing.
-    for (const entry of [[], [0xc3]]) check(name, elfAround(Buffer.concat([Uint8Array.from(entry), code]), false));
+    for (const entry of [[], [0xc3]]) check(name, elfAround(Buffer.concat([Uint8Array.from(entry), code])));
   });
 }
 
 test("a file without code is refused by name", () => {
-  const file = elfAround(Uint8Array.of(0xc3), false);
+  const file = elfAround(Uint8Array.of(0xc3));
   new DataView(file.buffer).setUint32(68, 4, true);
   assert.throws(() => discover(readElf(file, "fuzz")), { code: "elf-no-code" });
 });

@@ -58,28 +58,6 @@ export function mutate(good: Uint8Array, seed: number): { bytes: Uint8Array; kin
   return { bytes: DAMAGE[kind]!(Uint8Array.from(good), random), kind };
 }
 
-/** An ELF file of one executable segment that holds `code`. */
-export function elfAround(code: Uint8Array, isRelocatable: boolean): Uint8Array {
-  const file = new Uint8Array(0x1000 + code.length);
-  const view = new DataView(file.buffer);
-  const base = isRelocatable ? 0 : 0x400000;
-  view.setUint32(0, 0x464c457f, true);
-  file.set([2, 1, 1], 4);
-  view.setUint16(16, isRelocatable ? 3 : 2, true);
-  view.setUint16(18, 62, true);
-  view.setBigUint64(24, BigInt(base + 0x1000), true);
-  view.setBigUint64(32, 64n, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 1, true);
-  view.setUint32(64, 1, true);
-  view.setUint32(68, 5, true);
-  view.setBigUint64(72, 0x1000n, true);
-  for (const at of [80, 88]) view.setBigUint64(at, BigInt(base + 0x1000), true);
-  for (const at of [96, 104]) view.setBigUint64(at, BigInt(code.length), true);
-  file.set(code, 0x1000);
-  return file;
-}
-
 /** Bytes that decode to many branches, calls, tables and odd instructions. */
 export function noise(size: number, seed: number): Uint8Array {
   const random = randomFrom(seed);
