@@ -269,6 +269,9 @@ void quiesce_requested(struct cpu_state *cpu);
 int is_quiesce_request(int number, const struct siginfo *info);
 void unpark(struct cpu_state *cpu);
 
+/* park-stopped.c */
+_Noreturn void park_stopped(const char *pid, const char *milliseconds);
+
 /* qemu-user.c */
 void take_qemu_variables(char **envp);
 char *put_qemu_variable(unsigned number, char *to, char *end);

@@ -1,5 +1,5 @@
 /* The runtime as the kernel starts it: on the command line as `runtime PROGRAM [ARGV0 [ARGUMENT]...]`, or by a guest's execve
- * with EXEC_VARIABLE as the last string of the environment (exec.c). */
+ * with EXEC_VARIABLE as the last string of the environment (exec.c). The node starts it as a tool, too (park-stopped.c). */
 #include "runtime.h"
 
 #define EXEC_VARIABLE "HCONTAINER_EXEC="
@@ -127,6 +127,7 @@ _Noreturn void hc_start(uint64_t *stack) {
     thread_of(cpu)->host_tid = (int32_t)HOST0(gettid);
 
     if (!take_exec_variable(&start, file)) {
+        if (argc == 4 && text_equal(start.argv[1], PARK_STOPPED)) park_stopped(start.argv[2], start.argv[3]);
         if (argc < 2) fatal("usage: runtime PROGRAM [ARGV0 [ARGUMENT]...]", "");
         start.file = start.name = find_program(start.argv[1], start.envp, found, sizeof found);
         start.argv += argc > 2 ? 2 : 1;

@@ -1,7 +1,7 @@
 // Prints runtime/gen/abi.h from the tables of this directory.
 
 import { printC } from "./layout.ts";
-import { RUNTIME_FILE, RUNTIME_HEADER_OFFSET, RUNTIME_MAGIC, RuntimeHeader } from "./runtime-header.ts";
+import { PARK_STOPPED, RUNTIME_FILE, RUNTIME_HEADER_OFFSET, RUNTIME_MAGIC, RuntimeHeader } from "./runtime-header.ts";
 import * as state from "./state.ts";
 import { FaultRow, TRANSLATION_HEADER_OFFSET, TRANSLATION_MAGIC, TranslationHeader, VARIANTS } from "./translation.ts";
 
@@ -59,6 +59,7 @@ export function printHeader(): string {
   text += "#else\n#include <stddef.h>\n#include <stdint.h>\n\n";
   for (const [name, value] of constants) text += `#define ${name} ${hex(value)}\n`;
   text += `#define NODE_MOUNT "${state.NODE_MOUNT}"\n#define RUNTIME_FILE "${RUNTIME_FILE}"\n`;
+  text += `#define PARK_STOPPED "${PARK_STOPPED}"\n`;
   state.VDSO_CALLS.forEach((name, index) => {
     text += `#define ${name.replace("__vdso_", "VDSO_").toUpperCase()} ${index}\n`;
   });

@@ -11,6 +11,11 @@ export const RUNTIME_MAGIC = 0x31304e5552434848n; // "HHCRUN01"
 export const RUNTIME_HEADER_OFFSET = 0x400;
 /** Name of the runtime's file in NODE_MOUNT. */
 export const RUNTIME_FILE = "runtime";
+/**
+ * First word of the runtime's command line as a tool of the node, before a pid and a time in milliseconds: lets a process
+ * that a signal has stopped park without being continued. The exit status is 0 when it is parked.
+ */
+export const PARK_STOPPED = "--park-stopped";
 
 export const RuntimeHeader: Struct = defineStruct("runtime_header", [
   ["magic", "u64", "RUNTIME_MAGIC"],

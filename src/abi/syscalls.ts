@@ -149,6 +149,8 @@ const HOST_NUMBERS = {
   statx: 291,
   fchmodat2: 452,
   restart_syscall: 128,
+  ptrace: 117,
+  wait4: 260,
 } as const;
 export type HostCallName = keyof typeof HOST_NUMBERS;
 export const HOST_SYSCALLS: Readonly<Record<HostCallName, number>> = HOST_NUMBERS;

@@ -1,9 +1,20 @@
 // Brings every process of a container to a safepoint, so that what a dump finds is canonical (ARCHITECTURE.md,
 // "Safepoints"). Bounded in time; on failure everything goes on as before.
 
-import { QUIESCE_SIGNAL } from "../abi/index.ts";
+import { join } from "node:path";
+import { PARK_STOPPED, QUIESCE_SIGNAL, RUNTIME_FILE } from "../abi/index.ts";
 import { HostError } from "../base/index.ts";
-import { clearQuiesce, describeProcess, hasPending, processesOf, readParkState, threadCount } from "./processes.ts";
+import { run } from "../host/index.ts";
+import { nodeDirectory } from "./node.ts";
+import {
+  clearQuiesce,
+  describeProcess,
+  hasPending,
+  processesOf,
+  processState,
+  readParkState,
+  threadCount,
+} from "./processes.ts";
 
 const RESEND_MS = 100;
 const POLL_MS = 2;
@@ -28,6 +39,14 @@ function sendSignal(pid: number): void {
   }
 }
 
+/** A process that a signal has stopped cannot take the request by itself: lets it park, and stays until it has. */
+async function parkStopped(pid: number, deadline: number): Promise<void> {
+  if (processState(pid) !== "T") return;
+  const patience = Math.max(1, Math.round(deadline - performance.now()));
+  const words = [PARK_STOPPED, String(pid), String(patience)];
+  await run(join(nodeDirectory(), RUNTIME_FILE), words, { timeoutMs: patience + RESUME_TIMEOUT_MS });
+}
+
 /**
  * Lets the container's processes go on. A request that a process has not taken yet would park it later: those are waited
  * for, as far as the container runs at all.
@@ -37,6 +56,7 @@ export async function resume(initPid: number): Promise<void> {
   for (;;) {
     const pids = processesOf(initPid);
     const late = pids.filter((pid) => hasPending(pid, QUIESCE_SIGNAL));
+    for (const pid of late) await parkStopped(pid, deadline);
     for (const pid of pids) clearQuiesce(pid);
     if (late.length === 0 || performance.now() > deadline) return;
     await new Promise((done) => setTimeout(done, POLL_MS));
@@ -63,6 +83,7 @@ export async function quiesce(initPid: number, timeoutMs: number): Promise<numbe
         sendSignal(pid);
         signalledAt.set(pid, performance.now());
       }
+      await parkStopped(pid, deadline);
     }
     // A fork may have happened between the scan and the parking: a second scan must find the same processes.
     const now = pids.join(" ");

@@ -11,6 +11,7 @@ import {
   HC_BASE,
   NODE_MOUNT,
   offsetOf,
+  PARK_STOPPED,
   PROC_AREA_OFFSET,
   PROC_MAGIC,
   ProcState,
@@ -84,6 +85,8 @@ function quiesceTool(): Promise<string> {
     define("STATE_ADDRESS", HC_BASE + PROC_AREA_OFFSET),
     define("PROC_MAGIC", PROC_MAGIC),
     define("QUIESCE_SIGNAL", QUIESCE_SIGNAL),
+    `-DRUNTIME="${NODE_MOUNT}/${RUNTIME_FILE}"`,
+    `-DPARK_STOPPED="${PARK_STOPPED}"`,
     ...["quiesce", "threads", "parked"].map((name) =>
       define(`${name.toUpperCase()}_OFFSET`, offsetOf(ProcState, name)),
     ),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,6 +107,18 @@ static int scan(int root, int *pids) {
     return found;
 }
 
+/* A process that a signal has stopped: the runtime's tool lets it park. */
+static void park_stopped(int pid) {
+    char digits[16];
+    snprintf(digits, sizeof digits, "%d", pid);
+    pid_t tool = fork();
+    if (tool == 0) {
+        execl(RUNTIME, RUNTIME, PARK_STOPPED, digits, "20000", NULL);
+        _exit(127);
+    }
+    waitpid(tool, NULL, 0);
+}
+
 /* Waits until all that were asked are parked or gone. Gives one that is not when it is too late, else 0. */
 static int watch(uint64_t end) {
     for (;;) {
@@ -117,8 +130,10 @@ static int watch(uint64_t end) {
                 if (!p->parked) p->parked_at = now(), note_tasks(p, 0), p->parked = 1;
                 continue;
             }
-            if (!look(p->pid, &parent, NULL)) continue;
+            char state = look(p->pid, &parent, NULL);
+            if (!state) continue;
             p->parked = 0, waiting = p->pid;
+            if (state == 'T') park_stopped(p->pid);
             /* An execve forgets the request. */
             if (!quiesce && now() - p->signalled > 100000) p->signalled = now(), kill(p->pid, QUIESCE_SIGNAL);
         }
