@@ -238,6 +238,17 @@ test("a lab that is up is found, not started", async () => {
   assert.equal(again.directory, directory);
 });
 
+test("a lab with a node that is slow to answer is found, not started", async () => {
+  const machine = markedProcesses().find((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("qemu-system"))!;
+  process.kill(machine, "SIGSTOP");
+  const found = up({ directory }, (message) => assert.fail(message));
+  // Longer than a node's status is waited for.
+  await sleep(32_000);
+  process.kill(machine, "SIGCONT");
+  await found;
+  assert.ok(markedProcesses().includes(machine));
+});
+
 test("after a crash of everything, up brings a new lab", async () => {
   const pids = markedProcesses();
   assert.ok(pids.length > 3);

@@ -3,6 +3,7 @@
 
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { HostError, InputError } from "../base/index.ts";
 import { cacheDirectory, type NodeShell, run, withLock } from "../host/index.ts";
 import { amd64Shell, clientShell, startAmd64, waitForAmd64 } from "./amd64-node.ts";
@@ -12,6 +13,11 @@ import { controlGroup, findFirstProcess, findMachine, leftovers, runningLabs, sw
 import { CLIENT, NETWORK, SEGMENT, SUBNET } from "./network.ts";
 import type { Architecture } from "./recipe.ts";
 import { amd64Root, type Progress } from "./roots.ts";
+
+const STATUS_TIMEOUT_MS = 30_000;
+/** A lab that does not answer for longer is broken and is started anew. */
+const ANSWER_TIMEOUT_MS = 180_000;
+const ANSWER_PAUSE_MS = 500;
 
 export interface LabOptions {
   /** Where the lab keeps what it writes; `labDirectory()` unless said. */
@@ -135,12 +141,23 @@ async function start(directory: string, options: MachineOptions, progress: Progr
   return compose(directory, pid, nodeDirectory);
 }
 
+/** Whether the lab runs and its nodes answer. A node with much to do is slow: what it does must not end for that. */
+async function answers(directory: string): Promise<boolean> {
+  const end = performance.now() + ANSWER_TIMEOUT_MS;
+  for (;;) {
+    const { nodes } = await status(directory);
+    if (nodes.every((node) => node.state === "ready")) return true;
+    if (nodes.some((node) => node.state === "down") || performance.now() > end) return false;
+    await sleep(ANSWER_PAUSE_MS);
+  }
+}
+
 /** Brings the lab up, or finds it up. What a crashed one left is removed first; a lab that does not come up goes away. */
 export async function up(options: LabOptions, progress: Progress): Promise<Lab> {
   await checkMachine();
   const directory = resolve(options.directory ?? labDirectory());
   return withLock(lockOf(directory), async () => {
-    if ((await status(directory)).nodes.every((node) => node.state === "ready")) return attach(directory);
+    if (await answers(directory)) return attach(directory);
     await sweep(directory);
     const interrupted = (): void => {
       void sweep(directory).finally(() => process.exit(130));
@@ -172,7 +189,7 @@ async function nodeStatus(node: LabNode): Promise<NodeStatus> {
   // One command, so that a node far away is asked once.
   const script =
     "uname -r; criu --version | sed -n 's/Version: //p'; docker version -f '{{.Server.Version}}' && docker ps -q | wc -l";
-  const result = await node.shell.run("sh", ["-c", script], { timeoutMs: 30_000 }).catch(() => undefined);
+  const result = await node.shell.run("sh", ["-c", script], { timeoutMs: STATUS_TIMEOUT_MS }).catch(() => undefined);
   if (result === undefined || result.status !== 0) return { name: node.name, state: "starting" };
   const [kernel, criu, engine, containers] = result.stdout.trim().split("\n");
   return {
