@@ -1,26 +1,95 @@
-// The page of the servers, made from what their round trips measured: `table.ts` writes docs/servers.md from the reports that
-// the test has left in the cache; a server without a report is missing there.
+// The page of the servers, made from what their round trips measured: the test keeps what the page needs of each report in
+// results.json, and `table.ts` writes docs/servers.md from that; a server that has not been moved is missing there.
 
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import { cacheDirectory } from "../../src/host/index.ts";
+import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { SERVERS } from "./cases.ts";
 import type { ServerReport } from "./run.ts";
 
 const PAGE = resolve(import.meta.dirname, "../../docs/servers.md");
+const RESULTS = join(import.meta.dirname, "results.json");
 
 /** Steps in the order of the table; those before the freeze run while the server works. */
 const STEPS = ["image", "translate", "files", "freeze", "transfer", "restore"] as const;
+/** The client's phases around the two moves. */
+const AROUND = [
+  ["going out", "abroad"],
+  ["going home", "home again"],
+] as const;
 
-const reportPath = (name: string): string => join(cacheDirectory(), "servers", `${name}.json`);
-
-/** Keeps a report for the page. */
-export async function keepReport(report: ServerReport): Promise<void> {
-  await mkdir(dirname(reportPath(report.name)), { recursive: true });
-  await writeFile(reportPath(report.name), `${JSON.stringify(report, null, 1)}\n`);
+/** What the page shows of one move; times in seconds. */
+interface MoveResult {
+  readonly direction: string;
+  readonly steps: Readonly<Partial<Record<(typeof STEPS)[number], number>>>;
+  readonly frozen: number;
+  readonly longestGap: number;
+  readonly checkpointMiB: number;
 }
 
-const seconds = (ms: number): string => (ms / 1000).toFixed(1);
+/** What the page shows of one server. */
+interface ServerResult {
+  readonly title: string;
+  readonly moves: readonly MoveResult[];
+  readonly replies: number;
+  readonly wrong: number;
+  readonly connections: number;
+  /** Replies a second. */
+  readonly home: number;
+  readonly abroad: number;
+  readonly translated: number;
+  readonly files: number;
+  readonly load?: number;
+}
+
+const tenths = (value: number): number => Math.round(value * 10) / 10;
+
+/** The longest time without a reply around a move: it ends in the phase of the move or in the one after. */
+function gapOf(report: ServerReport, phases: readonly string[]): number {
+  return Math.max(...report.client.phases.filter(({ name }) => phases.includes(name)).map((p) => p.longestGapMs));
+}
+
+function rateOf(report: ServerReport, name: string): number {
+  const phase = report.client.phases.find((p) => p.name === name);
+  return phase === undefined || phase.ms === 0 ? 0 : tenths(phase.replies / (phase.ms / 1000));
+}
+
+function resultOf(report: ServerReport): ServerResult {
+  const moves = report.moves.map((move, index) => ({
+    direction: move.direction,
+    steps: Object.fromEntries(
+      STEPS.flatMap((step) => {
+        const found = move.steps.find((s) => s.step === step);
+        return found ? [[step, tenths(found.ms / 1000)]] : [];
+      }),
+    ),
+    frozen: tenths(move.downtimeMs / 1000),
+    longestGap: tenths(gapOf(report, AROUND[index % 2]!) / 1000),
+    checkpointMiB: Math.ceil(move.checkpointBytes / (1 << 20)),
+  }));
+  const { translations = [], untranslated = [] } = report.moves[0] ?? {};
+  const { replies, wrong, connections } = report.client;
+  return {
+    title: report.title,
+    moves,
+    ...{ replies, wrong, connections },
+    home: rateOf(report, "home"),
+    abroad: rateOf(report, "abroad"),
+    translated: translations.length,
+    files: translations.length + untranslated.length,
+    ...(report.load === undefined ? {} : { load: tenths(report.load) }),
+  };
+}
+
+function readResults(): Record<string, ServerResult> {
+  return JSON.parse(readFileSync(RESULTS, "utf8")) as Record<string, ServerResult>;
+}
+
+/** Keeps what the page needs of a report, in place of what was there of that server. */
+export async function keepReport(report: ServerReport): Promise<void> {
+  const results = { ...readResults(), [report.name]: resultOf(report) };
+  await writeFile(RESULTS, `${JSON.stringify(results, null, 1)}\n`);
+}
 
 function tableOf(rows: readonly (readonly string[])[]): string {
   const [head, ...body] = rows;
@@ -28,69 +97,35 @@ function tableOf(rows: readonly (readonly string[])[]): string {
   return line(head!) + line(head!.map((_, index) => (index < 2 ? "---" : "---:"))) + body.map(line).join("");
 }
 
-/** The longest time without a reply around a move: it ends in the phase of the move or in the one after. */
-function gapOf(report: ServerReport, phases: readonly string[]): number {
-  return Math.max(...report.client.phases.filter(({ name }) => phases.includes(name)).map((p) => p.longestGapMs));
-}
-
-function rateOf(report: ServerReport, name: string): string {
-  const phase = report.client.phases.find((p) => p.name === name);
-  return phase === undefined || phase.ms === 0 ? "" : (phase.replies / (phase.ms / 1000)).toFixed(1);
-}
-
-/** Rows of one server, a move each. */
-function moveRows(report: ServerReport): string[][] {
-  const around = [
-    ["going out", "abroad"],
-    ["going home", "home again"],
-  ] as const;
-  return report.moves.map((move, index) => {
-    const cells = STEPS.map((step) => {
-      const found = move.steps.find((s) => s.step === step);
-      return found ? seconds(found.ms) : "";
-    });
-    const way = move.direction;
-    const gap = seconds(gapOf(report, around[index % 2]!));
-    return [
-      report.name,
-      way,
-      ...cells,
-      seconds(move.downtimeMs),
-      gap,
-      `${Math.ceil(move.checkpointBytes / (1 << 20))}`,
-    ];
+function moveRows(name: string, { moves }: ServerResult): string[][] {
+  return moves.map(({ direction, steps, frozen, longestGap, checkpointMiB }) => {
+    const cells = STEPS.map((step) => steps[step]?.toFixed(1) ?? "");
+    return [name, direction, ...cells, frozen.toFixed(1), longestGap.toFixed(1), String(checkpointMiB)];
   });
 }
 
-/** The page. */
-export function pageOf(reports: readonly ServerReport[]): string {
-  const moves = [
+function checkRow(name: string, result: ServerResult): string[] {
+  const { title, replies, wrong, connections, home, abroad, translated, files, load } = result;
+  const counts = [replies, wrong, connections].map(String);
+  const rates = [home, abroad].map((rate) => rate.toFixed(1));
+  return [name, title, ...counts, ...rates, `${translated} of ${files} files`, load?.toFixed(1) ?? "not noted"];
+}
+
+/** The page, servers in the order of the cases. */
+export function printServersPage(): string {
+  const results = readResults();
+  const found = SERVERS.flatMap(({ name }) => {
+    const result = results[name];
+    return result === undefined ? [] : [[name, result] as const];
+  });
+  const moveTable = [
     ["server", "move", ...STEPS, "frozen", "client's longest gap", "checkpoint, MiB"],
-    ...reports.flatMap((report) => moveRows(report)),
+    ...found.flatMap(([name, result]) => moveRows(name, result)),
   ];
-  const checks = [
-    [
-      "server",
-      "what it is",
-      "replies checked",
-      "wrong",
-      "connections",
-      "replies/s at home",
-      "abroad (QEMU)",
-      "translated",
-      "load",
-    ],
-    ...reports.map((report) => [
-      report.name,
-      report.title,
-      String(report.client.replies),
-      String(report.client.wrong),
-      String(report.client.connections),
-      rateOf(report, "home"),
-      rateOf(report, "abroad"),
-      `${report.moves[0]?.translations.length ?? 0} of ${translatable(report)} files`,
-      report.load?.toFixed(1) ?? "not noted",
-    ]),
+  const rates = ["replies/s at home", "abroad (QEMU)"];
+  const checkTable = [
+    ["server", "what it is", "replies checked", "wrong", "connections", ...rates, "translated", "load"],
+    ...found.map(([name, result]) => checkRow(name, result)),
   ];
   return `# Servers
 
@@ -107,23 +142,8 @@ an hour; times of a busy machine say little.
 Times in seconds. Image, translations and files are brought over while the server works; the rest is between freeze and
 restore.
 
-${tableOf(moves)}
-${tableOf(checks)}`;
+${tableOf(moveTable)}
+${tableOf(checkTable)}`;
 }
 
-function translatable(report: ServerReport): number {
-  const move = report.moves[0];
-  return move === undefined ? 0 : move.translations.length + move.untranslated.length;
-}
-
-/** The reports that are there, in the order of the cases. */
-async function keptReports(): Promise<ServerReport[]> {
-  const reports: ServerReport[] = [];
-  for (const { name } of SERVERS) {
-    const text = await readFile(reportPath(name), "utf8").catch(() => undefined);
-    if (text !== undefined) reports.push(JSON.parse(text) as ServerReport);
-  }
-  return reports;
-}
-
-if (process.argv[1] === import.meta.filename) await writeFile(PAGE, pageOf(await keptReports()));
+if (process.argv[1] === import.meta.filename) await writeFile(PAGE, printServersPage());

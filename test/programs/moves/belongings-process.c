@@ -22,6 +22,56 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 
+/* A process of threads in all sorts of states is stopped with a signal pending: it takes that signal when it is continued, no
+ * sooner, and is continued once; its parent hears of that alone. */
+struct watched { volatile int taken, continued, polls, may_end; volatile uint64_t turns; };
+static struct watched *watched;
+static volatile int parent_heard;
+static void count_taken(int number) { number == SIGCONT ? watched->continued++ : watched->taken++; }
+static void hear(int number, siginfo_t *info, void *context) {
+    (void)number, (void)context;
+    if (info->si_code == CLD_CONTINUED) parent_heard++;
+}
+static void *turn(void *argument) {
+    (void)argument;
+    for (;;) watched->turns++;
+}
+static void *wait_masked(void *argument) {
+    (void)argument;
+    sigset_t mask;
+    sigfillset(&mask);
+    for (;;) sigsuspend(&mask);
+}
+static void *wait_often(void *argument) {
+    (void)argument;
+    for (;;) watched->polls++, pause_ms(1);
+}
+void item_stoppedthreads(void) {
+    struct sigaction hearing = { .sa_sigaction = hear, .sa_flags = SA_SIGINFO | SA_RESTART };
+    int status;
+    watched = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(watched != MAP_FAILED && sigaction(SIGCHLD, &hearing, NULL) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_t thread;
+        signal(SIGUSR1, count_taken), signal(SIGCONT, count_taken);
+        pthread_create(&thread, NULL, turn, NULL), pthread_create(&thread, NULL, wait_masked, NULL), pthread_create(&thread, NULL, wait_often, NULL);
+        while (!watched->may_end || !watched->taken || !watched->continued) pause_ms(5);
+        _exit(watched->taken == 1 && watched->continued == 1 ? 5 : 6);
+    }
+    while (!watched->turns || !watched->polls) pause_ms(5);
+    CHECK(kill(pid, SIGSTOP) == 0 && waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) && kill(pid, SIGUSR1) == 0);
+    uint64_t turns = watched->turns;
+    int polls = watched->polls;
+    wait_for_go();
+    pause_ms(100);
+    CHECK(waitpid(pid, &status, WNOHANG | WCONTINUED) == 0 && parent_heard == 0);
+    CHECK(watched->taken == 0 && watched->continued == 0 && watched->turns == turns && watched->polls == polls);
+    CHECK(kill(pid, SIGCONT) == 0 && waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
+    watched->may_end = 1;
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 5);
+}
+
 void item_sysv(void) {
     int memory = shmget(0x4d4f, 12288, IPC_CREAT | 0600), set = semget(0x4d50, 3, IPC_CREAT | 0600), queue = msgget(0x4d51, IPC_CREAT | 0600);
     char *at = shmat(memory, NULL, 0);
