@@ -16,6 +16,8 @@ const RULES = `table inet ${TABLE} {
   }
 }
 `;
+/** A container that keeps all of its node's processors busy makes it slow. */
+const NFT_TIMEOUT_MS = 120_000;
 /** A slow server takes its time to accept; what it has not accepted when the time is over, the dump refuses. */
 const ACCEPT_SECONDS = 30;
 const SEND_SECONDS = 3;
@@ -37,7 +39,7 @@ async function waitWhile(shell: NodeShell, pid: number, condition: string, secon
 /** Holds new connections off in the network of process `pid` on the node; the answer lets them in again. */
 export async function holdConnections(shell: NodeShell, pid: number): Promise<() => Promise<void>> {
   const enter = ["-t", String(pid), "-n", "nft"];
-  const held = await shell.run("nsenter", [...enter, "-f", "-"], { input: RULES, timeoutMs: 30_000 });
+  const held = await shell.run("nsenter", [...enter, "-f", "-"], { input: RULES, timeoutMs: NFT_TIMEOUT_MS });
   // A node without nft, or a network without the kernel's tables: the dump then tells whether it mattered.
   if (held.status !== 0) return async () => undefined;
   await waitWhile(shell, pid, UNACCEPTED, ACCEPT_SECONDS);
@@ -47,7 +49,7 @@ export async function holdConnections(shell: NodeShell, pid: number): Promise<()
 /** Lets new connections in again, if they are held off. */
 export async function admitConnections(shell: NodeShell, pid: number): Promise<void> {
   const words = ["-t", String(pid), "-n", "nft", "delete", "table", "inet", TABLE];
-  await shell.run("nsenter", words, { timeoutMs: 30_000 });
+  await shell.run("nsenter", words, { timeoutMs: NFT_TIMEOUT_MS });
 }
 
 /** Waits, for a bounded time, until what closed connections still have to send has arrived. */
@@ -91,9 +93,9 @@ export async function shieldAddresses(
 ): Promise<() => Promise<void>> {
   if (addresses.length === 0) return async () => undefined;
   const name = `hcontainer_shield_${key}`;
-  const made = await shell.run("nft", ["-f", "-"], { input: shieldRules(name, addresses), timeoutMs: 30_000 });
+  const made = await shell.run("nft", ["-f", "-"], { input: shieldRules(name, addresses), timeoutMs: NFT_TIMEOUT_MS });
   if (made.status !== 0) onMissing(made.stderr);
   return async () => {
-    await shell.run("nft", ["delete", "table", "bridge", name], { timeoutMs: 30_000 });
+    await shell.run("nft", ["delete", "table", "bridge", name], { timeoutMs: NFT_TIMEOUT_MS });
   };
 }

@@ -38,23 +38,28 @@ class Link {
     this.send(`PUB ${subject} ${reply ? `${reply} ` : ""}${text.length}\r\n${text}\r\n`);
   }
 
-  /** The next message: subject, the number of the subscription, where to reply, text. */
-  async message(): Promise<{ subject: string; reply: string; text: string }> {
+  /** The next line that is for us: the server asks and tells what it likes at any time, some seconds into a connection for instance. */
+  async #line(): Promise<string> {
     for (;;) {
       const line = await this.#connection.line();
       if (line === "PING") this.send("PONG\r\n");
-      else if (line.startsWith("MSG ")) {
-        const words = line.split(" ");
-        const bytes = await this.#connection.bytes(Number(words.at(-1)) + 2);
-        const text = bytes.toString("latin1", 0, bytes.length - 2);
-        return { subject: words[1]!, reply: words.length === 5 ? words[3]! : "", text };
-      } else if (!line.startsWith("INFO ")) throw new Error(`the server says ${line}`);
+      else if (!line.startsWith("INFO ")) return line;
     }
+  }
+
+  /** The next message: subject, the number of the subscription, where to reply, text. */
+  async message(): Promise<{ subject: string; reply: string; text: string }> {
+    const line = await this.#line();
+    if (!line.startsWith("MSG ")) throw new Error(`the server says ${line}`);
+    const words = line.split(" ");
+    const bytes = await this.#connection.bytes(Number(words.at(-1)) + 2);
+    const text = bytes.toString("latin1", 0, bytes.length - 2);
+    return { subject: words[1]!, reply: words.length === 5 ? words[3]! : "", text };
   }
 
   async ping(watch: Watch): Promise<void> {
     this.send("PING\r\n");
-    watch.check("ping", await this.#connection.line(), "PONG");
+    watch.check("ping", await this.#line(), "PONG");
   }
 
   close(): void {
