@@ -10,10 +10,9 @@ import { useLab } from "./own-lab.ts";
 
 /**
  * Criu refuses whole dumps for pipes in packet mode, and for processes of other users on a machine that withholds
- * CAP_SYS_RESOURCE; the group does not look around in time by criu alone either. A process that is stopped by a signal
- * takes no request to quiesce: abroad it keeps its container from being dumped.
+ * CAP_SYS_RESOURCE; the group does not look around in time by criu alone either.
  */
-const REFUSED: ReadonlySet<string> = new Set(["packets", "credentials", "groups", "stopped"]);
+const REFUSED: ReadonlySet<string> = new Set(["packets", "credentials", "groups"]);
 
 const lab = useLab();
 
