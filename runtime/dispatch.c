@@ -1,6 +1,7 @@
 /* The loop that every guest thread lives in: deliver what is pending, then go on at the guest's pc by translated code if
  * its module has an entry there, else by interpreting up to where control goes elsewhere. */
 #include "runtime.h"
+#include "interp.h"
 
 static volatile struct lookup_entry *lookup_slot(struct cpu_state *cpu, uint64_t pc) {
     return (struct lookup_entry *)((char *)cpu + LOOKUP_OFFSET) + ((pc ^ pc >> LOOKUP_SHIFT) & (LOOKUP_ENTRIES - 1));
@@ -143,7 +144,7 @@ _Noreturn void hc_run(struct cpu_state *cpu) {
     struct thread_private *priv = private_of(cpu);
     for (;;) {
         if (*(volatile uint32_t *)&cpu->pending) safepoint(cpu);
-        uint64_t code = hc_lookup(cpu);
+        uint64_t code = hc_float_traps(cpu) ? 0 : hc_lookup(cpu);
         if (!code && vdso_call(cpu)) continue;
         if (!code && !may_execute(cpu, cpu->rip)) {
             deliver_fault(cpu, SIGSEGV, SEGV_ACCERR, cpu->rip, 14, 0x15);

@@ -5,6 +5,10 @@
 #define MXCSR_ROUNDING_SHIFT 13
 #define MXCSR_ROUNDING (3u << MXCSR_ROUNDING_SHIFT)
 
+/** Exceptions that are found before the operation is made: invalid, denormal, division by zero. */
+#define MXCSR_EARLY_FLAGS 7u
+#define SIMD_EXCEPTION 19u
+
 /* runtime/helpers.c: the host's modes are taken from mxcsr; its exception flags are added to it. */
 void hc_helper_mxcsr(struct cpu_state *state, uint64_t argument);
 void hc_helper_mxcsr_flags(struct cpu_state *state, uint64_t argument);
@@ -20,6 +24,67 @@ static void execute_rounded(struct cpu_state *state, const struct hc_decoded *d)
     /* Static rounding suppresses all exceptions: the flags that the operation left are dropped. */
     state->mxcsr = mxcsr;
     hc_helper_mxcsr(state, 0);
+}
+
+/** Predicates of comparisons that quiet NaNs do not make invalid; of 16 to 31, it is the others. */
+#define QUIET_PREDICATES 0x9999u
+
+/**
+ * The exceptions of SSE's and AVX's floating-point arithmetic that an instruction may raise; more than there are for some that do no
+ * arithmetic. A quiet comparison's is left out, as the host's raises it for more numbers.
+ */
+static uint32_t raised_by(const struct hc_decoded *d, uint64_t rip) {
+    const uint8_t *at = (const uint8_t *)rip;
+    uint32_t map = 1, is_extended = 1, predicate = at[d->length - 1];
+    while (*at == 0x66 || *at == 0x67 || *at == 0xf2 || *at == 0xf3 || (*at & 0xe7) == 0x26 || (*at & 0xfe) == 0x64) at++;
+    if (*at == 0xc5) at += 2;
+    else if (*at == 0xc4) map = at[1] & 0x1f, at += 3;
+    else if (*at == 0x62) map = at[1] & 7, at += 4;
+    else {
+        is_extended = 0;
+        if ((*at & 0xf0) == 0x40) at++;
+        if (*at++ != 0x0f) return 0;
+        if (*at == 0x38) map = 2;
+        if (*at == 0x3a) map = 3;
+    }
+    uint8_t opcode = *at;
+    if (map != 1) return is_extended || map == 3 ? MXCSR_FLAGS : 0;
+    if (opcode == 0xc2) {
+        uint32_t is_quiet = (QUIET_PREDICATES >> (predicate & (is_extended ? 15 : 7)) ^ (is_extended ? predicate >> 4 : 0)) & 1;
+        return MXCSR_FLAGS & ~is_quiet;
+    }
+    int is_arithmetic = (opcode >= 0x2a && opcode <= 0x2f && opcode != 0x2b) || opcode == 0x51 || (opcode >= 0x58 && opcode <= 0x5f) ||
+                        (is_extended && opcode >= 0x78 && opcode <= 0x7b) || opcode == 0x7c || opcode == 0x7d || opcode == 0xd0 || opcode == 0xe6;
+    return is_arithmetic ? MXCSR_FLAGS : 0;
+}
+
+/**
+ * Executes an instruction that may raise some exceptions while mxcsr unmasks one. If it raises that, the state is as before but for
+ * the flags of mxcsr. A number that the host rounds exactly is not reported as an underflow.
+ */
+static void execute_trapping(struct cpu_state *state, const struct hc_decoded *d, uint32_t possible) {
+    uint32_t sticky = state->mxcsr, unmasked = ~sticky >> MXCSR_MASKS_SHIFT & MXCSR_FLAGS;
+    hc_helper_mxcsr_flags(state, 0);
+    /* What could trap and has not was none of the CPU's. */
+    state->mxcsr = sticky |= state->mxcsr & ~unmasked;
+    struct cpu_state before = *state;
+    hc_ops[d->op](state, d);
+    state->mxcsr &= ~MXCSR_FLAGS;
+    hc_helper_mxcsr_flags(state, 0);
+    uint32_t raised = state->mxcsr & possible;
+    state->mxcsr = (state->mxcsr & ~MXCSR_FLAGS) | raised | (sticky & MXCSR_FLAGS);
+    if (state->exit_reason != EXIT_DISPATCH || !(raised & unmasked)) return;
+    if (raised & unmasked & MXCSR_EARLY_FLAGS) raised &= MXCSR_EARLY_FLAGS;
+    __builtin_memcpy(state->gpr, before.gpr, sizeof before.gpr);
+    __builtin_memcpy(state->k, before.k, sizeof before.k);
+    __builtin_memcpy(state->st, before.st, sizeof before.st);
+    __builtin_memcpy(state->zmm, before.zmm, sizeof before.zmm);
+    state->fsw = before.fsw, state->ftw = before.ftw;
+    state->cf = before.cf, state->pf = before.pf, state->af = before.af, state->zf = before.zf, state->sf = before.sf, state->of = before.of;
+    state->rip = before.rip;
+    state->mxcsr = before.mxcsr | raised;
+    state->exit_reason = EXIT_TRAP;
+    state->exit_detail = SIMD_EXCEPTION;
 }
 
 #define PAGE_BYTES 4096u
@@ -77,7 +142,9 @@ static inline uint64_t execute(struct cpu_state *state, struct hc_instruction *o
     hc_locate(state, instruction);
     const struct hc_decoded *d = &instruction->decoded;
     uint64_t next = d->next_rip;
+    uint32_t possible;
     if (d->rounding) execute_rounded(state, d);
+    else if (hc_float_traps(state) && (possible = raised_by(d, state->rip))) execute_trapping(state, d, possible);
     else hc_ops[d->op](state, d);
     return next;
 }

@@ -2,6 +2,12 @@
 #pragma once
 #include "abi.h"
 
+#define MXCSR_FLAGS 0x3fu
+#define MXCSR_MASKS_SHIFT 7
+
+/** Whether mxcsr lets an exception of floating-point arithmetic trap: then only the interpreter will do. */
+static inline int hc_float_traps(const struct cpu_state *state) { return (~state->mxcsr >> MXCSR_MASKS_SHIFT & MXCSR_FLAGS) != 0; }
+
 /**
  * Executes the instruction at state->rip and gives state->exit_reason: EXIT_DISPATCH, go on at rip; EXIT_SYSCALL, rip is
  * behind a syscall instruction; EXIT_TRAP, exception exit_detail at rip with the state as before the instruction. A fault of

@@ -20,11 +20,12 @@ import {
 } from "./simd-operands.ts";
 import type { FpOp, Negation, Row, Sem, Semantic } from "./vocabulary.ts";
 
-export const NO_EXCEPTIONS =
-  "exception flags in MXCSR are only those that the host gathers, unmasked exceptions do not trap, and on arm64 FTZ and DAZ are one switch";
+export const HOST_EXCEPTIONS =
+  "exception flags in MXCSR are only those that the host gathers; unmasked exceptions trap but for denormal operands, exact results that are too small, quiet NaNs in minimum and maximum, signalling ones in quiet comparisons, and inexact roundings to integers; on arm64 FTZ and DAZ are one switch";
 
 /** A floating-point row: right but for exceptions. */
-export const float = (name: string, semantic: Semantic, reason = NO_EXCEPTIONS): Row => partial(name, semantic, reason);
+export const float = (name: string, semantic: Semantic, reason = HOST_EXCEPTIONS): Row =>
+  partial(name, semantic, reason);
 
 /** Both the legacy and the V-prefixed name. */
 export const bothFloat = (name: string, semantic: Semantic): Row[] => [

@@ -11,8 +11,17 @@ export const ENABLED_COMPONENTS = 0xe7n;
 /** The bits that mxcsr has; AMD's processors have the one for misaligned operands, 17. */
 const MXCSR_RESERVED = 0xfffd_0000;
 
+/** The bits of mxcsr that mask exceptions. */
+const MXCSR_MASKS = 0x1f80;
+
 function isBadMxcsr<V>(sem: Sem<V>, value: V): V {
   return sem.not(isZero(sem, sem.and(value, sem.int(32, MXCSR_RESERVED))));
+}
+
+/** Whether a value of mxcsr lets an exception trap. Only the interpreter looks for that: translated code leaves for it. */
+function trapsFloat<V>(sem: Sem<V>, mxcsr: V): V {
+  const masks = sem.int(32, MXCSR_MASKS);
+  return sem.ne(sem.and(mxcsr, masks), masks);
 }
 
 /** Runs a helper whose 64-bit result is not for rax. */
@@ -81,6 +90,7 @@ export function writeBase(field: "fs_base" | "gs_base"): Semantic {
 export function loadMxcsr(): Semantic {
   return (sem, insn) => {
     const value = insn.read(0);
+    sem.rareIf(trapsFloat(sem, value));
     sem.trapIf(isBadMxcsr(sem, value), 13);
     sem.setField("mxcsr", value);
     sem.helper("mxcsr", sem.int(64, 0));
@@ -118,6 +128,7 @@ export function restoreLegacy(helper: string): Semantic {
     const address = insn.address(0);
     const mxcsr = sem.load(32, sem.add(address, sem.int(64, 24)));
     const misaligned = sem.not(isZero(sem, sem.and(address, sem.int(64, 15))));
+    sem.rareIf(trapsFloat(sem, mxcsr));
     sem.trapIf(sem.or(misaligned, isBadMxcsr(sem, mxcsr)), 13);
     sem.helper(helper, address);
   };
@@ -149,7 +160,9 @@ export function restoreExtended(helper: string): Semantic {
       sem.and(sem.and(requested, present), sem.int(64, 2)),
       sem.and(requested, sem.int(64, 6)),
     );
-    sem.trapIf(sem.and(isBadMxcsr(sem, mxcsr), sem.not(isZero(sem, loaded))), 13);
+    const isLoaded = sem.not(isZero(sem, loaded));
+    sem.rareIf(sem.and(trapsFloat(sem, mxcsr), isLoaded));
+    sem.trapIf(sem.and(isBadMxcsr(sem, mxcsr), isLoaded), 13);
     sem.helper(helper, address);
   };
 }
