@@ -54,6 +54,9 @@ struct result {
 static struct test_case *cases;
 static int case_count;
 static bool at_edges;
+/** State components that the CPU has, as xcr0 tells; AVX-512's may be missing. Registers of those that are stay 0. */
+static uint64_t components;
+enum { AVX = 4, OPMASK = 0x20, ZMM_HIGH = 0x40, HIGH_ZMM = 0x80, ALL_COMPONENTS = 0xe7 };
 
 /* --- random states ----------------------------------------------------------------------------------------------- */
 
@@ -216,9 +219,9 @@ static void prepare(struct cpu_state *s, const struct test_case *c, uint8_t *win
     }
     if (strstr(c->name, "Xrstor")) {
         uint64_t header[8] = {0};
-        header[0] = next64() & (below(16) ? 0xe7 : ~0ull);
-        if (below(2)) header[1] = 1ull << 63 | header[0] | (next64() & 0xe7);
-        if (below(16) == 0) header[below(8)] ^= 1ull << below(64);
+        header[0] = next64() & (below(16) ? components : ~(components ^ ALL_COMPONENTS));
+        if (below(2)) header[1] = 1ull << 63 | header[0] | (next64() & components);
+        if (below(16) == 0) header[below(8)] ^= 1ull << below(64) & ~(components ^ ALL_COMPONENTS);
         put(window, address + 512, header, sizeof header);
     }
 }
@@ -260,6 +263,12 @@ static void make_state(struct cpu_state *s, uint8_t *code, uint8_t *window, cons
         to = below(32);
         memmove(s->zmm[to], s->zmm[from], 64);
     }
+    if (!(components & OPMASK)) memset(s->k, 0, sizeof s->k);
+    for (int i = 0; i < 16; i++) {
+        if (!(components & AVX)) memset(s->zmm[i] + 16, 0, 16);
+        if (!(components & ZMM_HIGH)) memset(s->zmm[i] + 32, 0, 32);
+        if (!(components & HIGH_ZMM)) memset(s->zmm[16 + i], 0, 64);
+    }
     unsigned precision = below(4) ? 3 : below(4);
     if (precision == 1) precision = 3; /* reserved */
     s->fcw = (uint16_t)(0x003f | precision << 8);
@@ -293,7 +302,7 @@ static void make_state(struct cpu_state *s, uint8_t *code, uint8_t *window, cons
         /* arm64 ignores the top byte of an address, which bit offsets of 64 bits would reach. */
         for (int i = 0; i < 16; i++) s->gpr[i] = (uint64_t)((int64_t)(s->gpr[i] << 8) >> 8);
     }
-    if (at_edges)
+    if (at_edges && components & OPMASK)
         for (int i = 0; i < 8; i++) s->k[i] = edge_mask();
     uint64_t address = aim(s, c, code + (CODE_AT - CODE_PAGE));
     prepare(s, c, window, address);
@@ -338,14 +347,14 @@ static void registers_to_frame(const struct cpu_state *s, ucontext_t *uc) {
     for (unsigned i = 0; i < 8; i++) memcpy(x + 32 + 16 * i, s->st[(top + i) & 7], 16);
     for (int i = 0; i < 16; i++) {
         memcpy(x + 160 + 16 * i, s->zmm[i], 16);
-        memcpy(x + component_offset[2] + 16 * i, s->zmm[i] + 16, 16);
-        memcpy(x + component_offset[6] + 32 * i, s->zmm[i] + 32, 32);
-        memcpy(x + component_offset[7] + 64 * i, s->zmm[16 + i], 64);
+        if (components & AVX) memcpy(x + component_offset[2] + 16 * i, s->zmm[i] + 16, 16);
+        if (components & ZMM_HIGH) memcpy(x + component_offset[6] + 32 * i, s->zmm[i] + 32, 32);
+        if (components & HIGH_ZMM) memcpy(x + component_offset[7] + 64 * i, s->zmm[16 + i], 64);
     }
-    memcpy(x + component_offset[5], s->k, 64);
+    if (components & OPMASK) memcpy(x + component_offset[5], s->k, 64);
     uint64_t present;
     memcpy(&present, x + 512, 8);
-    present |= 0xe7;
+    present |= components;
     memcpy(x + 512, &present, 8);
 }
 
@@ -419,6 +428,9 @@ static void run_native(struct result *r) {
 }
 
 static void native_setup(void) {
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    components = low & ALL_COMPONENTS;
     for (unsigned i = 2; i < 8; i++) {
         unsigned a, b, c, d;
         __cpuid_count(0xd, i, a, b, c, d);
@@ -442,6 +454,9 @@ static volatile int interpreting;
 static void run_interpreted(struct result *r) {
     struct cpu_state *s = &r->state;
     r->outcome = RAN, r->vector = 0;
+    static struct home_cpu home = {.vendor = 3, .leafd1_eax = ~0u};
+    home.components = (uint32_t)components;
+    s->home_cpu = components == ALL_COMPONENTS ? 0 : (uint64_t)&home;
     interpreting = 1;
     hc_helper_mxcsr(s, 0);
     if (sigsetjmp(interpreter_escape, 1) == 0) {
@@ -607,6 +622,8 @@ int main(int argc, char **argv) {
     stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
     sigaltstack(&alternate, 0);
     native_setup();
+    if (replay) read_all(&components, sizeof components);
+    if (record && fwrite(&components, sizeof components, 1, stdout) != 1) return 2;
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     static const int signals[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, 0);
