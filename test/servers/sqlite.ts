@@ -1,6 +1,8 @@
 // sqlite3 in a writer loop (in python3, a thread a connection), with settings that survive a power failure: one database with
 // a write-ahead log and one with a rollback journal, synchronous=FULL. A row is acknowledged when its commit has come back;
-// every acknowledged row must be there at the end, and the databases must be sound.
+// every acknowledged row must be there at the end, and the databases must be sound. A move gives files new inode numbers
+// (README, Limits). sqlite remembers that of a database with a rollback journal, and writes no more by that connection: the
+// server opens another then, as it would when somebody had replaced the file.
 
 import { createHash } from "node:crypto";
 import type { ServerCase } from "./case.ts";
@@ -13,29 +15,44 @@ import json, socketserver, sqlite3, sys, threading
 class Database:
     def __init__(self, path, journal):
         self.lock = threading.Lock()
-        self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self.connection.execute("PRAGMA journal_mode=" + journal)
-        self.connection.execute("PRAGMA synchronous=FULL")
+        self.path = path
+        self.journal = journal
+        self.open()
         self.connection.execute("CREATE TABLE IF NOT EXISTS rows (n INTEGER PRIMARY KEY, text TEXT, balance INTEGER)")
         self.connection.execute("CREATE TABLE IF NOT EXISTS total (count INTEGER, sum INTEGER)")
         self.connection.execute("INSERT INTO total SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM total)")
 
+    def open(self):
+        self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self.connection.execute("PRAGMA journal_mode=" + self.journal)
+        self.connection.execute("PRAGMA synchronous=FULL")
+
     def answer(self, request):
         with self.lock:
-            run = self.connection.execute
-            if request["kind"] == "write":
-                run("BEGIN IMMEDIATE")
-                run("INSERT INTO rows VALUES (?, ?, ?)", (request["n"], request["text"], request["n"] * 3))
-                run("UPDATE total SET count = count + 1, sum = sum + ?", (request["n"] * 3,))
-                run("COMMIT")
-                return {"written": request["n"]}
-            if request["kind"] == "read":
-                row = run("SELECT text FROM rows WHERE n = ?", (request["n"],)).fetchone()
-                return {"text": row and row[0]}
-            if request["kind"] == "check":
-                return {"integrity": run("PRAGMA integrity_check").fetchall(),
-                        "total": run("SELECT count, sum FROM total").fetchone(),
-                        "rows": run("SELECT count(*), sum(balance) FROM rows").fetchone()}
+            try:
+                return self.work(request)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_READONLY_DBMOVED":
+                    raise
+                self.connection.close()
+                self.open()
+                return self.work(request)
+
+    def work(self, request):
+        run = self.connection.execute
+        if request["kind"] == "write":
+            run("BEGIN IMMEDIATE")
+            run("INSERT INTO rows VALUES (?, ?, ?)", (request["n"], request["text"], request["n"] * 3))
+            run("UPDATE total SET count = count + 1, sum = sum + ?", (request["n"] * 3,))
+            run("COMMIT")
+            return {"written": request["n"]}
+        if request["kind"] == "read":
+            row = run("SELECT text FROM rows WHERE n = ?", (request["n"],)).fetchone()
+            return {"text": row and row[0]}
+        if request["kind"] == "check":
+            return {"integrity": run("PRAGMA integrity_check").fetchall(),
+                    "total": run("SELECT count, sum FROM total").fetchone(),
+                    "rows": run("SELECT count(*), sum(balance) FROM rows").fetchone()}
 
 databases = {"wal": Database("/data/wal.db", "WAL"), "delete": Database("/data/delete.db", "DELETE")}
 
