@@ -5,7 +5,7 @@
 #include "runtime.h"
 
 enum { PTRACE_CONT = 7, PTRACE_DETACH = 17, PTRACE_SEIZE = 0x4206, PTRACE_INTERRUPT = 0x4207, PTRACE_GETSIGMASK = 0x420a, PTRACE_SETSIGMASK = 0x420b };
-enum { WNOHANG_ = 1, WALL_ = 0x40000000, PAUSE_NANOSECONDS = 1000000 };
+enum { WNOHANG_ = 1, WALL_ = 0x40000000, PAUSE_NANOSECONDS = 1000000, LEAVE_MILLISECONDS = 10000 };
 
 struct tracee { int32_t tid; uint32_t has_mask; uint64_t mask; };
 struct tracees {
@@ -122,7 +122,7 @@ _Noreturn void park_stopped(const char *pid, const char *milliseconds) {
     seize_threads(&tracees);
     let_park(&tracees);
     int parked = is_parked(&tracees);
-    tracees.end = now_milliseconds() + 1000;
+    tracees.end = now_milliseconds() + LEAVE_MILLISECONDS;
     for (uint32_t left = tracees.count; left > 0; left--) leave(&tracees, &tracees.all[left - 1]);
     HOST1(exit_group, !parked);
     __builtin_unreachable();

@@ -19,6 +19,8 @@ import {
 const RESEND_MS = 100;
 const POLL_MS = 2;
 const RESUME_TIMEOUT_MS = 5_000;
+/** The runtime's tool leaves the threads that it has traced one by one, for 10 seconds at most. */
+const LEAVE_TIMEOUT_MS = 15_000;
 
 /** Why a process is not parked yet; undefined when it is. */
 function obstacle(pid: number): string | undefined {
@@ -44,7 +46,7 @@ async function parkStopped(pid: number, deadline: number): Promise<void> {
   if (processState(pid) !== "T") return;
   const patience = Math.max(1, Math.round(deadline - performance.now()));
   const words = [PARK_STOPPED, String(pid), String(patience)];
-  await run(join(nodeDirectory(), RUNTIME_FILE), words, { timeoutMs: patience + RESUME_TIMEOUT_MS });
+  await run(join(nodeDirectory(), RUNTIME_FILE), words, { timeoutMs: patience + LEAVE_TIMEOUT_MS });
 }
 
 /**

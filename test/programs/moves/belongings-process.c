@@ -66,7 +66,9 @@ void item_stoppedthreads(void) {
     wait_for_go();
     pause_ms(100);
     CHECK(waitpid(pid, &status, WNOHANG | WCONTINUED) == 0 && parent_heard == 0);
-    CHECK(watched->taken == 0 && watched->continued == 0 && watched->turns == turns && watched->polls == polls);
+    CHECK(watched->taken == 0 && watched->continued == 0);
+    /* Abroad a thread may have had to go on to its next safepoint, to a call or to the head of its loop. */
+    CHECK(watched->turns - turns <= 2 && watched->polls - polls <= 1);
     CHECK(kill(pid, SIGCONT) == 0 && waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
     watched->may_end = 1;
     CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 5);
@@ -141,7 +143,7 @@ void item_pending(void) {
     for (int i = 0; i < 4; i++) CHECK(order[1 + i] == 100 + i);
 }
 
-static volatile int blocked_and_ready;
+static volatile int blocked_and_ready, name_seen;
 static void *holds_signal(void *unused) {
     (void)unused;
     sigset_t set = set_of(SIGRTMIN + 2, SIGUSR2), now;
@@ -151,6 +153,7 @@ static void *holds_signal(void *unused) {
     CHECK(sigpending(&now) == 0 && sigismember(&now, SIGUSR2));
     siginfo_t info;
     CHECK(sigwaitinfo(&set, &info) == SIGUSR2 && sigwaitinfo(&set, &info) == SIGRTMIN + 2 && info.si_value.sival_int == 7);
+    while (!name_seen) pause_ms(5);
     return NULL;
 }
 void item_threadpending(void) {
@@ -163,6 +166,7 @@ void item_threadpending(void) {
     char name[16];
     sigset_t now;
     CHECK(pthread_getname_np(thread, name, 16) == 0 && strcmp(name, "holder") == 0);
+    name_seen = 1;
     CHECK(sigpending(&now) == 0 && !sigismember(&now, SIGUSR2));
     CHECK(pthread_join(thread, NULL) == 0);
 }
