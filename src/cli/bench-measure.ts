@@ -12,7 +12,9 @@ import { cached, runChecked, sha256 } from "../host/index.ts";
 import type { Workload } from "./bench-workloads.ts";
 
 const QEMU = "/usr/bin/qemu-aarch64";
-const COUNTER = fileURLToPath(new URL("../../bench/insn-count/insn-count.c", import.meta.url));
+const HOME_QEMU = "/usr/bin/qemu-x86_64";
+/** The plugins, see their sources. */
+type Plugin = "insn-count" | "blocks";
 const TIMEOUT_MS = 1_800_000;
 const CONNECT_MS = 120_000;
 
@@ -21,6 +23,8 @@ export interface Way {
   readonly root: string;
   readonly words: (workload: Workload) => readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** The emulator, if not that of arm64. */
+  readonly emulator?: string;
 }
 
 export interface Measured {
@@ -31,11 +35,12 @@ export interface Measured {
   readonly output: string;
 }
 
-/** The counting plugin, compiled for this machine. */
-export async function counterPlugin(): Promise<string> {
-  const key = ["insn-count", sha256(await readFile(COUNTER))].join("\n");
+/** A plugin, compiled for this machine. */
+async function builtPlugin(name: Plugin): Promise<string> {
+  const source = fileURLToPath(new URL(`../../bench/insn-count/${name}.c`, import.meta.url));
+  const key = [name, sha256(await readFile(source))].join("\n");
   return cached(key, ".so", async (path) => {
-    await runChecked("gcc", ["-O2", "-shared", "-fPIC", "-x", "c", "-o", path, COUNTER]);
+    await runChecked("gcc", ["-O2", "-shared", "-fPIC", "-x", "c", "-o", path, source]);
   });
 }
 
@@ -94,7 +99,7 @@ async function runOnce(workload: Workload, way: Way, inputs: string, plugin: str
   try {
     const socket = join(scratch, "socket");
     const args = workload.args.map((arg) => (arg === "%s" ? socket : arg));
-    const line = [QEMU, ...plugin, "-L", way.root, ...way.words(workload), ...args];
+    const line = [way.emulator ?? QEMU, ...plugin, "-L", way.root, ...way.words(workload), ...args];
     const shell = ["-c", '"$@" 2>/dev/null; status=$?; times >&2; exit $status', "sh", ...line];
     const env = { PATH: "/usr/bin:/bin", LC_ALL: "C", HOME: "/", ...way.env };
     const child = spawn("sh", shell, { cwd: inputs, env, stdio: ["ignore", "pipe", "pipe"], timeout: TIMEOUT_MS });
@@ -112,13 +117,29 @@ async function runOnce(workload: Workload, way: Way, inputs: string, plugin: str
   }
 }
 
+async function plugged(name: Plugin, log: string): Promise<string[]> {
+  return ["-plugin", await builtPlugin(name), "-d", "plugin", "-D", log];
+}
+
+/** What the plugin that lists blocks says of a run of the amd64 program at `path` in `root`. */
+export async function listBlocks(workload: Workload, root: string, path: string, inputs: string): Promise<string> {
+  const scratch = await mkdtemp(join(tmpdir(), "hcontainer-bench-"));
+  try {
+    const log = join(scratch, "blocks");
+    const way: Way = { root, words: () => [path], env: {}, emulator: HOME_QEMU };
+    await runOnce(workload, way, inputs, ["-cpu", "max", ...(await plugged("blocks", log))]);
+    return await readFile(log, "utf8");
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
 /** Counts and times a workload, in two runs: counting costs time. */
 export async function measure(workload: Workload, way: Way, inputs: string, isTimed: boolean): Promise<Measured> {
   const scratch = await mkdtemp(join(tmpdir(), "hcontainer-bench-"));
   try {
     const log = join(scratch, "count");
-    const counting = ["-plugin", await counterPlugin(), "-d", "plugin", "-D", log];
-    const [output] = await runOnce(workload, way, inputs, counting);
+    const [output] = await runOnce(workload, way, inputs, await plugged("insn-count", log));
     const instructions = [...(await readFile(log, "utf8")).matchAll(/insns (\d+)/g)].reduce(
       (n, m) => n + Number(m[1]),
       0,

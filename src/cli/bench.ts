@@ -1,12 +1,13 @@
 // `hcontainer bench code`: how good the translated code is, on programs as Debian ships them, against their arm64 builds.
 
-import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RUNTIME_FILE, type Variant } from "../abi/index.ts";
 import { HostError } from "../base/index.ts";
 import {
   filesOf,
+  missedEntries,
   qemuNodeDirectory,
   rememberFiles,
   seenFiles,
@@ -16,6 +17,7 @@ import {
 } from "../exec/index.ts";
 import { packageVersions, programRoot, resolveInside } from "../host/index.ts";
 import { parseVerb, UsageError } from "./arguments.ts";
+import { HotCode } from "./bench-hot.ts";
 import { benchInputs } from "./bench-inputs.ts";
 import { type Measured, measure, type Way } from "./bench-measure.ts";
 import { WORKLOADS, type Workload } from "./bench-workloads.ts";
@@ -24,9 +26,11 @@ import { Progress, printJson, table } from "./output.ts";
 
 export const help = `Measures translated code side by side with the programs' own arm64 builds and with qemu-x86_64 on arm64.
 
-usage: hcontainer bench code [--only NAME]... [--time] [--ordered] [--without-qemu] [--json]
+usage: hcontainer bench code [--only NAME]... [--hot] [--time] [--ordered] [--without-qemu] [--json]
 
   --only NAME      only this workload; may be repeated
+  --hot            translate only the code that the workload executes: the same code comes out of it in a tenth of the time,
+                   but what is found late is interpreted
   --time           measure processor time too (under emulation it is the emulator's: only ratios mean something)
   --ordered        measure the code for programs with threads, which keeps x86-64's order of memory accesses, with all
                    programs; without it each has the variant that it asks for
@@ -81,8 +85,17 @@ function insideOf(root: string, path: string): string {
 }
 
 /** Our way: what the program maps is translated first, what it turns out to load by name as well. */
-async function translatedWay(workload: Workload, root: string, isOrdered: boolean, inputs: string): Promise<Way> {
+async function translatedWay(
+  workload: Workload,
+  root: string,
+  { ordered: isOrdered, hot: isHot }: { readonly ordered: boolean; readonly hot: boolean },
+  inputs: string,
+): Promise<Way> {
   const program = insideOf(root, workload.program);
+  const hot = isHot
+    ? await HotCode.observe(workload, await realpath(root), await realpath(program), inputs)
+    : undefined;
+  const partOf = hot && ((file: string) => hot.partOf(file));
   const scratch = await mkdtemp(join(tmpdir(), "hcontainer-bench-"));
   try {
     for (;;) {
@@ -90,14 +103,19 @@ async function translatedWay(workload: Workload, root: string, isOrdered: boolea
       const inRoot = seen.map((path) => (path.startsWith(`${root}/`) ? path.slice(root.length) : path));
       const files = filesOf(root, workload.program, [...new Set(inRoot)]);
       const variants: readonly Variant[] = isOrdered ? ["ordered"] : await seenVariants(program);
-      const translations = await translateFiles(root, files, { variants });
+      const translations = await translateFiles(root, files, { variants, ...(partOf && { partOf }) });
       const node = await qemuNodeDirectory(translations);
       const log = join(scratch, "log");
       await writeFile(log, "");
       const env = { HCONTAINER_QEMU_USER: "/usr/bin/qemu-aarch64", HCONTAINER_TRANSLATIONS: join(node, TRANSLATIONS) };
       const words = (): string[] => [join(node, RUNTIME_FILE), program, workload.program];
       await measure(workload, { root, words, env: { ...env, HCONTAINER_MODULE_LOG: log } }, inputs, false);
+      // What a part lacks is no news about the file.
+      const logged = await readFile(log, "utf8");
+      const isNewMissed = hot?.addMissed(missedEntries(logged)) ?? false;
+      if (hot) await writeFile(log, logged.replace(/^missed .*\n/gm, ""));
       await rememberFiles(program, log);
+      if (isNewMissed) continue;
       const isComplete = isOrdered || (await seenVariants(program)).length === variants.length;
       if (isComplete && (await seenFiles(program)).length === seen.length) return { root, words, env };
     }
@@ -148,6 +166,7 @@ export async function run(args: string[]): Promise<number> {
     args,
     {
       only: { type: "string", multiple: true, default: [] },
+      hot: { type: "boolean", default: false },
       time: { type: "boolean", default: false },
       ordered: { type: "boolean", default: false },
       "without-qemu": { type: "boolean", default: false },
@@ -170,7 +189,7 @@ export async function run(args: string[]): Promise<number> {
     const [version, other] = versions.map((map) => map.get(workload.packages[0]!) ?? "");
     if (version !== other) progress.note(`${workload.name}: ${version} for amd64, ${other} for arm64`);
     progress.step(`${workload.name}: translate`);
-    const ourWay = await translatedWay(workload, roots.amd64, values.ordered, inputs);
+    const ourWay = await translatedWay(workload, roots.amd64, values, inputs);
     progress.step(`${workload.name}: measure`);
     const native = await measure(workload, await nativeWay(roots.arm64), inputs, values.time);
     const ours = await measure(workload, ourWay, inputs, values.time);

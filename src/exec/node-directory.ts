@@ -5,7 +5,7 @@ import { copyFile, link, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RUNTIME_FILE, type Variant } from "../abi/index.ts";
 import { HostError, InputError } from "../base/index.ts";
-import { buildRuntime, cached, exists, resolveInside, translateFile } from "../host/index.ts";
+import { buildRuntime, cached, exists, resolveInside, type TranslateOptions, translateFile } from "../host/index.ts";
 
 const QEMU_PLACES = ["/usr/bin/qemu-aarch64-static", "/usr/libexec/qemu-binfmt/aarch64-binfmt-P"];
 /** Names in the directory. */
@@ -45,6 +45,8 @@ export async function qemuNodeDirectory(translations: readonly OfferedTranslatio
 
 export interface TranslateFilesOptions {
   readonly variants?: readonly Variant[] | undefined;
+  /** The part of a file (of this machine) that is wanted, if not all. */
+  partOf?(file: string): TranslateOptions["part"];
   onFile?(path: string): void;
   onRefused?(path: string, why: string): void;
 }
@@ -67,7 +69,7 @@ export async function translateFiles(
     options.onFile?.(path);
     try {
       for (const variant of options.variants ?? ["plain"]) {
-        const { path: translation, report } = await translateFile(file, { variant });
+        const { path: translation, report } = await translateFile(file, { variant, part: options.partOf?.(file) });
         offered.set(report.name, translation);
       }
     } catch (error) {

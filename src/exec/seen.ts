@@ -31,22 +31,22 @@ export async function seenVariants(program: string): Promise<Variant[]> {
 
 const MISSED = "missed ";
 
-/** Keeps the entries that translations lacked, for the next ones: lines of a code key and an address. */
-async function rememberMissed(logged: readonly string[]): Promise<void> {
+/** The entries that translations lacked, by code key, out of a run's log: lines of a code key and an address. */
+export function missedEntries(log: string): Map<string, number[]> {
   const byKey = new Map<string, string>();
-  for (const line of logged) {
+  for (const line of lines(log)) {
     const [, key, address] = /^missed ([0-9a-f]{32}) ([0-9a-f]+)$/.exec(line) ?? [];
     if (key !== undefined) byKey.set(key, `${byKey.get(key) ?? ""}${address}\n`);
   }
-  for (const [key, text] of byKey) await rememberEntries(key, parseEntries(text));
+  return new Map([...byKey].map(([key, text]) => [key, parseEntries(text)]));
 }
 
 /** Adds what a run has logged. */
 export async function rememberFiles(program: string, log: string): Promise<void> {
   const before = await seenLines(program);
-  const logged = lines(await readFile(log, "utf8").catch(() => ""));
-  await rememberMissed(logged);
-  const paths = logged.filter((line) => !line.startsWith(MISSED));
+  const text = await readFile(log, "utf8").catch(() => "");
+  for (const [key, entries] of missedEntries(text)) await rememberEntries(key, entries);
+  const paths = lines(text).filter((line) => !line.startsWith(MISSED));
   const all = [...new Set([...before, ...paths])].slice(0, FILES_LIMIT);
   if (all.length === before.length) return;
   const list = await listOf(program);

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { ABI_VERSION, keyName, TRANSLATION_SUFFIX, translationName, type Variant } from "../abi/index.ts";
 import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
 import {
+  type CodePart,
   discover,
   finishTranslation,
   type LiftedFile,
@@ -111,6 +112,8 @@ export interface TranslateOptions {
   readonly variant?: Variant;
   /** Addresses that are entries, beside what discovery finds and what is remembered (entry-hints.ts). */
   readonly entries?: readonly number[];
+  /** Only this part of the code, for measuring: the rest is interpreted. */
+  readonly part?: CodePart | undefined;
   onProgress?(done: number): void;
 }
 
@@ -143,9 +146,11 @@ export async function translateFile(path: string, options: TranslateOptions = {}
   const bytes = await readFile(path);
   const digest = sha256(bytes);
   const hints = await entryHints(bytes, path, options.entries);
-  const key = await cacheKey(digest, variant, hints);
+  const whole = await cacheKey(digest, variant, hints);
+  const { part } = options;
+  const key = part ? [whole, "part", [...part.executed].join(), part.roots.join()].join("\n") : whole;
   const file = await cached(key, TRANSLATION_SUFFIX, async (output) => {
-    const { report, translation } = await translate(bytes, path, digest, variant, hints, onProgress);
+    const { report, translation } = await translate(bytes, path, digest, variant, { hints, part, onProgress });
     await writeFile(`${output}.json`, JSON.stringify(report, null, 2));
     await writeFile(output, translation);
     // The report lies beside its translation, under the name that the cache gives it.
@@ -156,20 +161,25 @@ export async function translateFile(path: string, options: TranslateOptions = {}
   return describeTranslation(file, path);
 }
 
+interface TranslationWishes {
+  readonly hints: readonly number[];
+  readonly part: CodePart | undefined;
+  onProgress(done: number): void;
+}
+
 async function translate(
   bytes: Uint8Array,
   path: string,
   digest: string,
   variant: Variant,
-  hints: readonly number[],
-  onProgress: (done: number) => void,
+  { hints, part, onProgress }: TranslationWishes,
 ): Promise<{ report: TranslationReport; translation: Uint8Array }> {
   const clock = makeClock();
   const cpuClock = makeCpuClock();
   const elf = readElf(bytes, path);
   const { map, isConstant } = discover(elf, hints);
   const discoverMs = clock();
-  const lifted = liftFile(map, variant, isConstant);
+  const lifted = liftFile(map, variant, isConstant, part);
   const analyseMs = clock();
   const objects = await compileShards(lifted, onProgress);
   const compileMs = clock();

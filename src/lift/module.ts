@@ -93,15 +93,21 @@ function probe(map: CodeMap, shape: Shape, options: LiftOptions): FlagEffects | 
 /** Whether an address of the file is in memory that neither the program nor anybody else writes. */
 type IsConstant = (address: bigint) => boolean;
 
-/** Decides what is lifted, and divides the code into pieces. */
-export function liftFile(map: CodeMap, variant: Variant = "plain", isConstant: IsConstant = () => false): LiftedFile {
+/** Decides what is lifted, and divides the code into pieces; with `part`, only the pieces of that. */
+export function liftFile(
+  map: CodeMap,
+  variant: Variant = "plain",
+  isConstant: IsConstant = () => false,
+  part?: CodePart,
+): LiftedFile {
   const options: LiftOptions = { isRelocatable: map.isRelocatable, variant, isConstant };
   const { effects, unsupported } = probeShapes(map, options);
   const interpreted = map.shapes.map((shape): FlagEffects => ({ uses: shape.flagsRead, kills: 0 }));
   const effectsAt = (pc: number): FlagEffects => map.byShape(pc, effects) ?? map.byShape(pc, interpreted);
   const isInterpreted = (pc: number): boolean => map.byShape(pc, effects) === null;
   const graph = new Graph(map, isInterpreted);
-  const pieces = graph.partition();
+  const all = graph.partition();
+  const pieces = part ? piecesOf(graph, all, part) : all;
   const liveAfter = computeLiveFlags(graph, effectsAt);
   const privateFrames = variant === "ordered" ? findPrivateFrames(graph) : new Map();
   const count = (list: readonly { count: number }[]): number => list.reduce((sum, { count }) => sum + count, 0);
@@ -115,6 +121,36 @@ export function liftFile(map: CodeMap, variant: Variant = "plain", isConstant: I
     isUnresolvedJump: (block) =>
       block.flow === FLOW.indirectJump && !block.table && !map.slotJumps.has(block.pcs[block.pcs.length - 1]!),
   };
+}
+
+/** The part of a file's code that is worth translating for somebody who knows what runs. */
+export interface CodePart {
+  /** pcs of instructions that are executed. */
+  readonly executed: ReadonlySet<number>;
+  /** pcs behind which everything counts as executed, up to the function's calls and end. */
+  readonly roots: readonly number[];
+}
+
+/** Blocks that can be reached from the roots without a call. */
+function reachable(graph: Graph, roots: readonly number[]): Set<Block> {
+  const found = new Set<Block>();
+  const queue = roots.flatMap((pc) => graph.blocks.get(pc) ?? []);
+  for (let block = queue.pop(); block; block = queue.pop()) {
+    if (found.has(block)) continue;
+    found.add(block);
+    queue.push(...block.successors);
+    if (block.returnPoint) queue.push(block.returnPoint);
+  }
+  return found;
+}
+
+/** The pieces that are entered when `part` runs; the others are no heads any more, so nothing jumps to them directly. */
+function piecesOf(graph: Graph, pieces: readonly Piece[], part: CodePart): Piece[] {
+  const reached = reachable(graph, part.roots);
+  return pieces.filter(({ head }) => {
+    head.isHead = part.executed.has(head.start) || reached.has(head);
+    return head.isHead;
+  });
 }
 
 function writePiece(module: IrModule, piece: Piece, context: LiftContext, definedHere: ReadonlySet<Block>): void {

@@ -304,7 +304,7 @@ export class PieceWriter implements PieceHooks {
         this.#fn.jump(this.#edge(target!));
         return;
       case FLOW.call:
-        if (block.callee) this.#leave({ kind: "piece", target: block.callee, state: sem.state, flags: live });
+        if (block.callee?.isHead) this.#leave({ kind: "piece", target: block.callee, state: sem.state, flags: live });
         else this.#leave({ kind: "dispatch", pc: target!, state: sem.state, flags: live });
         return;
       case FLOW.syscall:

@@ -1,0 +1,89 @@
+// Which code a workload executes, so that `hcontainer bench code --hot` need not translate whole libraries: what
+// qemu-x86_64 executes of them on this machine, and what runs of the translated program then have asked for in vain, since our
+// CPU has instructions that qemu's lacks, and libraries choose by them.
+
+import { readFileSync } from "node:fs";
+import { keyName } from "../abi/index.ts";
+import { fileCodeKey, loadSegments, readElf } from "../elf/index.ts";
+import type { TranslateOptions } from "../host/index.ts";
+import { listBlocks } from "./bench-measure.ts";
+import type { Workload } from "./bench-workloads.ts";
+
+type CodePart = NonNullable<TranslateOptions["part"]>;
+
+/** A file that is mapped, and where. */
+interface Mapping {
+  readonly start: number;
+  readonly end: number;
+  readonly offset: number;
+  readonly path: string;
+}
+
+function readMaps(report: string): Mapping[] {
+  return [...report.matchAll(/^map ([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \S+ +(\/.*)$/gm)].map(
+    ([, start, end, offset, path]) => ({
+      start: Number.parseInt(start!, 16),
+      end: Number.parseInt(end!, 16),
+      offset: Number.parseInt(offset!, 16),
+      path: path!,
+    }),
+  );
+}
+
+/** Executed instructions, by file: as offsets in it. */
+function executedOffsets(report: string): Map<string, Set<number>> {
+  const maps = readMaps(report);
+  const byFile = new Map<string, Set<number>>();
+  for (const [, address, sizes] of report.matchAll(/^block ([0-9a-f]+) \d+((?: \d+)+)$/gm)) {
+    let pc = Number.parseInt(address!, 16);
+    const mapping = maps.find(({ start, end }) => pc >= start && pc < end);
+    if (!mapping) continue;
+    const offsets = byFile.get(mapping.path) ?? new Set();
+    byFile.set(mapping.path, offsets);
+    for (const size of sizes!.trim().split(" ")) {
+      offsets.add(pc - mapping.start + mapping.offset);
+      pc += Number(size);
+    }
+  }
+  return byFile;
+}
+
+/** What a workload executes. */
+export class HotCode {
+  readonly #offsets: ReadonlyMap<string, ReadonlySet<number>>;
+  readonly #missed = new Map<string, Set<number>>();
+
+  private constructor(offsets: ReadonlyMap<string, ReadonlySet<number>>) {
+    this.#offsets = offsets;
+  }
+
+  /** Runs the amd64 program at `path` in `root` to see. */
+  static async observe(workload: Workload, root: string, path: string, inputs: string): Promise<HotCode> {
+    return new HotCode(executedOffsets(await listBlocks(workload, root, path, inputs)));
+  }
+
+  /** Takes the entries that a run has missed, by code key; whether there are new ones. */
+  addMissed(missed: ReadonlyMap<string, readonly number[]>): boolean {
+    let isNew = false;
+    for (const [key, entries] of missed) {
+      const known = this.#missed.get(key) ?? new Set();
+      this.#missed.set(key, known);
+      for (const entry of entries) {
+        isNew ||= !known.has(entry);
+        known.add(entry);
+      }
+    }
+    return isNew;
+  }
+
+  /** The part of a file's code. */
+  partOf(file: string): CodePart {
+    const elf = readElf(readFileSync(file), file);
+    const offsets = this.#offsets.get(file) ?? new Set();
+    const executed = new Set<number>();
+    for (const { offset, vaddr, fileSize } of loadSegments(elf)) {
+      for (const at of offsets) if (at >= offset && at < offset + fileSize) executed.add(at - offset + vaddr);
+    }
+    return { executed, roots: [...(this.#missed.get(keyName(fileCodeKey(elf))) ?? [])] };
+  }
+}
