@@ -3,14 +3,14 @@
 
 import type { IrFunction } from "../llvm/index.ts";
 import { DEAD, LazyFlag, type LiftSem, type Slot } from "./sem.ts";
-import { FLAG_FIRST, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
+import { isLive, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
 
 /** A way into a block: from where, and with what in the variables. */
 export interface Incoming {
   /** Label of the LLVM block that the edge leaves. */
   readonly label: string;
   readonly state: readonly Slot[];
-  /** Operand text by variable; undefined = as at the head, "" = a dropped flag. */
+  /** Operand text by variable; undefined = as at the head, "" = dropped. */
   readonly texts: readonly (string | undefined)[];
 }
 
@@ -19,13 +19,13 @@ export function emptyState(): Slot[] {
   return new Array<Slot>(VARIABLE_COUNT).fill(undefined);
 }
 
-/** The state as it is now, for an edge that leaves the block being written; flags that are not live are dropped. */
-export function snapshot(sem: LiftSem, liveFlags: number): Incoming {
+/** The state as it is now, for an edge that leaves the block being written; what is not live is dropped. */
+export function snapshot(sem: LiftSem, live: number): Incoming {
   const state = sem.state.slice();
   const texts: (string | undefined)[] = new Array<string | undefined>(VARIABLE_COUNT).fill(undefined);
   for (let v = 0; v < VARIABLE_COUNT; v++) {
     let slot = state[v];
-    if (v >= FLAG_FIRST && (liveFlags & (1 << (v - FLAG_FIRST))) === 0) slot = DEAD;
+    if (!isLive(v, live)) slot = DEAD;
     if (slot === undefined) continue;
     if (slot instanceof LazyFlag) slot = sem.force(slot, true);
     state[v] = slot;

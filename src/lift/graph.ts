@@ -35,8 +35,8 @@ export interface Block {
   isHead: boolean;
   /** Position in reverse post-order. */
   order: number;
-  /** Flags that are read before written from here on (see liveness.ts). */
-  liveFlags: number;
+  /** What is read before written from here on (see liveness.ts). */
+  live: number;
 }
 
 export interface Piece {
@@ -141,7 +141,7 @@ export class Graph {
       owner: null,
       isHead: false,
       order: -1,
-      liveFlags: 0,
+      live: 0,
     });
     return rest;
   }

@@ -1,24 +1,35 @@
-// Which flags can still be read, over the whole file and across calls. Inside a function this is ordinary liveness. Across
-// functions nothing is assumed of code that is known: what a return point reads before it writes is live at the returns of
-// every function that may return there, and what a function reads before it writes is live at its calls. Only towards
-// other files do we rely on the psABI, by which neither calls nor returns carry flags.
+// What can still be read of flags, mask registers and the vector registers from the 16th on, over the whole file and across
+// calls. Inside a function this is ordinary liveness. Across functions nothing is assumed of code that is known: what a return
+// point reads before it writes is live at the returns of every function that may return there, and what a function reads
+// before it writes is live at its calls. Only towards other files do we rely on the psABI: neither calls nor returns carry
+// flags, and returns none of these registers. Calls of unknown code are taken to leave the registers alone, since some do by
+// agreement with their callers (descriptors of thread-local storage).
 //
-// An indirect jump whose targets are not known counts as a call of unknown code; what the piece that jumps still knows of
-// the flags it stores all the same, and likewise at system calls, which copy the flags to r11. An interpreted
-// instruction reads what it reads; one that ends in an exception, or a way into bytes that are no instructions, nothing.
+// Code that restores registers for whoever was interrupted (a scheduler's entry for a preempted thread) returns with them all
+// the same. It is known by what else would make no sense: it loads them and nothing reads them. What is loaded so is live
+// at the returns of its function.
+//
+// An indirect jump whose targets are not known counts as a call of unknown code; what the piece that jumps still knows it
+// stores all the same, and likewise at system calls. An interpreted instruction reads what it reads; one that ends in an
+// exception, or a way into bytes that are no instructions, nothing.
 
 import { FLOW } from "../x86/index.ts";
 import { MARK } from "./code-map.ts";
 import type { Block, Graph } from "./graph.ts";
+import { REGISTERS_LIVE } from "./variables.ts";
 
-/** What an instruction does to flags: reads before writing, and writes whatever happens. */
-export interface FlagEffects {
+/** What an instruction does to the variables of which liveness is computed. */
+export interface Effects {
+  /** What it reads before it writes it. */
   readonly uses: number;
+  /** What it writes whatever happens. */
   readonly kills: number;
+  /** What of that it takes as it is from memory. */
+  readonly restores: number;
 }
 
-/** Fills in `liveFlags` of every block; gives the flags that are live after each block's last instruction. */
-export function computeLiveFlags(graph: Graph, effectsAt: (pc: number) => FlagEffects): Map<Block, number> {
+/** Fills in `live` of every block; gives what is live after each block's last instruction. */
+export function computeLive(graph: Graph, effectsAt: (pc: number) => Effects): Map<Block, number> {
   return new Solver(graph, effectsAt).solve();
 }
 
@@ -87,7 +98,11 @@ interface Node {
   readonly block: Block;
   readonly uses: number;
   readonly kills: number;
-  /** Flags that are live at the returns of the function that the block is in. */
+  /** What is as it was loaded from memory at the block's end, and nothing in it has read since. */
+  readonly restores: number;
+  /** What of it is for others than the function's own code. */
+  restored: number;
+  /** What is live at the returns of the function that the block is in. */
   liveAtReturn: number;
   /** Blocks that come before it in the same function, over calls too. */
   readonly before: Node[];
@@ -109,7 +124,7 @@ class Solver {
   #liveAtIndirectTargets = 0;
   #liveAtIndirectReturns = 0;
 
-  constructor(graph: Graph, effectsAt: (pc: number) => FlagEffects) {
+  constructor(graph: Graph, effectsAt: (pc: number) => Effects) {
     for (const block of graph.blocks.values()) this.#nodes.set(block, this.#makeNode(graph, block, effectsAt));
     const returning = findReturning(graph);
     const referred = findReferred(graph);
@@ -119,16 +134,28 @@ class Solver {
     }
   }
 
-  #makeNode(graph: Graph, block: Block, effectsAt: (pc: number) => FlagEffects): Node {
-    let [uses, kills] = [0, 0];
+  #makeNode(graph: Graph, block: Block, effectsAt: (pc: number) => Effects): Node {
+    let [uses, kills, restores] = [0, 0, 0];
     for (const pc of block.pcs) {
       const effects = effectsAt(pc);
       uses |= effects.uses & ~kills;
       kills |= effects.kills;
+      restores = (restores & ~effects.uses & ~effects.kills) | effects.restores;
     }
     const after = blockAfter(graph, block);
     const lists = { before: [], returnPoints: [], dependents: [] };
-    return { block, uses, kills, liveAtReturn: 0, after, isQueued: true, isReferred: false, ...lists };
+    return {
+      block,
+      uses,
+      kills,
+      restores,
+      restored: 0,
+      liveAtReturn: 0,
+      after,
+      isQueued: true,
+      isReferred: false,
+      ...lists,
+    };
   }
 
   #connect(node: Node, returning: ReadonlySet<Block>): void {
@@ -155,13 +182,32 @@ class Solver {
   }
 
   solve(): Map<Block, number> {
-    // All masks only grow, six bits each, so every node changes a bounded number of times.
-    const queue = [...this.#nodes.values()];
+    const nodes = [...this.#nodes.values()];
+    this.#settle(nodes.slice());
+    // What is restored for others is live at returns, and that may be what makes another's use of it plain.
+    const restoring = nodes.filter((node) => node.restores !== 0);
+    for (let queue = this.#findRestores(restoring); queue.length > 0; queue = this.#findRestores(restoring))
+      this.#settle(queue);
+    return new Map(nodes.map((node) => [node.block, this.#liveOut(node)]));
+  }
+
+  /** Adds what is loaded and never read to what is live at returns; gives the nodes that changed. */
+  #findRestores(restoring: readonly Node[]): Node[] {
+    return restoring.filter((node) => {
+      const dead = node.restores & ~this.#liveOut(node) & ~node.liveAtReturn;
+      node.restored |= dead;
+      node.isQueued = dead !== 0;
+      return node.isQueued;
+    });
+  }
+
+  /** Works until nothing changes any more. All masks only grow, so every node changes a bounded number of times. */
+  #settle(queue: Node[]): void {
     for (let node = queue.pop(); node; node = queue.pop()) {
       node.isQueued = false;
-      const shared = this.#liveAtIndirectTargets + this.#liveAtIndirectReturns;
+      const [targets, returns] = [this.#liveAtIndirectTargets, this.#liveAtIndirectReturns];
       const isChanged = this.#update(node);
-      const isSharedChanged = this.#liveAtIndirectTargets + this.#liveAtIndirectReturns !== shared;
+      const isSharedChanged = this.#liveAtIndirectTargets !== targets || this.#liveAtIndirectReturns !== returns;
       if (!isChanged && !isSharedChanged) continue;
       for (const other of isSharedChanged ? this.#nodes.values() : node.dependents) {
         if (other.isQueued) continue;
@@ -169,26 +215,26 @@ class Solver {
         queue.push(other);
       }
     }
-    return new Map([...this.#nodes.values()].map((node) => [node.block, this.#liveOut(node)]));
   }
 
   #liveOut({ block, liveAtReturn, after }: Node): number {
-    if (block.isInterpreted) return after?.liveFlags ?? 0;
+    if (block.isInterpreted) return after?.live ?? 0;
     switch (block.flow) {
       case FLOW.ret:
         return liveAtReturn;
       case FLOW.call:
-        return block.callee ? block.callee.liveFlags : 0;
+        if (block.callee) return block.callee.live;
+        return REGISTERS_LIVE & (block.returnPoint?.live ?? REGISTERS_LIVE);
       case FLOW.indirectCall:
-        return this.#liveAtIndirectTargets;
+        return this.#liveAtIndirectTargets | (REGISTERS_LIVE & (block.returnPoint?.live ?? REGISTERS_LIVE));
       case FLOW.indirectJump:
-        if (!block.table) return this.#liveAtIndirectTargets;
+        if (!block.table) return this.#liveAtIndirectTargets | (REGISTERS_LIVE & liveAtReturn);
         break;
       default:
         break;
     }
     let live = 0;
-    for (const successor of block.successors) live |= successor.liveFlags;
+    for (const successor of block.successors) live |= successor.live;
     return live;
   }
 
@@ -196,19 +242,19 @@ class Solver {
   #update(node: Node): boolean {
     const { block } = node;
     const isTaken = (block.marks & MARK.addressTaken) !== 0;
-    let atReturn = node.liveAtReturn | (isTaken ? this.#liveAtIndirectReturns : 0);
+    let atReturn = node.liveAtReturn | node.restored | (isTaken ? this.#liveAtIndirectReturns : 0);
     for (const before of node.before) atReturn |= before.liveAtReturn;
-    for (const point of node.returnPoints) atReturn |= point.liveFlags;
+    for (const point of node.returnPoints) atReturn |= point.live;
     const isAtReturnChanged = atReturn !== node.liveAtReturn;
     node.liveAtReturn = atReturn;
     if (node.isReferred) {
-      if (block.flow === FLOW.indirectCall) this.#liveAtIndirectReturns |= block.returnPoint?.liveFlags ?? 0;
+      if (block.flow === FLOW.indirectCall) this.#liveAtIndirectReturns |= block.returnPoint?.live ?? 0;
       if (block.flow === FLOW.indirectJump && !block.table) this.#liveAtIndirectReturns |= atReturn;
     }
 
-    const live = block.liveFlags | node.uses | (this.#liveOut(node) & ~node.kills);
-    const isLiveChanged = live !== block.liveFlags;
-    block.liveFlags = live;
+    const live = block.live | node.uses | (this.#liveOut(node) & ~node.kills);
+    const isLiveChanged = live !== block.live;
+    block.live = live;
     // What other code leads to as well is hardly a function: more likely a number that looks like an address.
     if (isTaken && block.predecessors.length === 0) this.#liveAtIndirectTargets |= live;
     return isAtReturnChanged || isLiveChanged;

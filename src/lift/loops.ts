@@ -115,8 +115,8 @@ export class Loop {
       const { name, type } = VARIABLES[v]!;
       const parts = [`[ ${this.#entry.texts[v] ?? nameAtHead(v)}, %${this.#entry.label} ]`];
       for (const { label, texts } of this.latches) {
-        // An empty text is a dropped flag.
-        parts.push(`[ ${texts[v] === "" ? "false" : (texts[v] ?? nameAtHead(v))}, %${label} ]`);
+        // An empty text is what was dropped.
+        parts.push(`[ ${texts[v] === "" ? "zeroinitializer" : (texts[v] ?? nameAtHead(v))}, %${label} ]`);
       }
       lines += `  ${this.#prefix}${name} = phi ${type} ${parts.join(", ")}\n`;
     }

@@ -4,16 +4,16 @@
 import type { Variant } from "../abi/index.ts";
 import { IrFunction, IrModule } from "../llvm/index.ts";
 import { TABLE, Unsupported } from "../sem/index.ts";
-import { FLOW } from "../x86/index.ts";
+import { FLOW, type Instruction } from "../x86/index.ts";
 import { type CodeMap, MARK, type Shape } from "./code-map.ts";
 import { type Block, Graph, type Piece } from "./graph.ts";
-import { computeLiveFlags, type FlagEffects } from "./liveness.ts";
+import { computeLive, type Effects } from "./liveness.ts";
 import { LoopSurprise } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import { type LiftContext, PieceWriter } from "./piece.ts";
 import { findPrivateFrames } from "./private-frames.ts";
 import { type LiftOptions, LiftSem, type PieceHooks } from "./sem.ts";
-import { VARIABLES } from "./variables.ts";
+import { LOW_FIRST, liveBit, MASK_FIRST, REGISTERS_LIVE, VARIABLES } from "./variables.ts";
 
 /**
  * A shard holds the pieces whose heads lie between two multiples of so many bytes. By addresses and not by size, so that
@@ -48,7 +48,7 @@ export interface LiftedFile {
 function probeShapes(
   map: CodeMap,
   options: LiftOptions,
-): { effects: (FlagEffects | null)[]; unsupported: UnsupportedShape[] } {
+): { effects: (Effects | null)[]; unsupported: UnsupportedShape[] } {
   const unsupported: UnsupportedShape[] = [];
   const effects = map.shapes.map((shape) => {
     const result = probe(map, shape, options);
@@ -59,22 +59,26 @@ function probeShapes(
   return { effects, unsupported };
 }
 
-function probe(map: CodeMap, shape: Shape, options: LiftOptions): FlagEffects | string {
+function probe(map: CodeMap, shape: Shape, options: LiftOptions): Effects | string {
   const semantic = TABLE.get(shape.mnemonic)?.semantic;
   if (!semantic) return "not in the table";
   if (shape.key === "") return "too many kinds of instructions";
   const fn = new IrFunction(new IrModule("aarch64"), "define void @probe()");
+  let [read, isConditional] = [0, false];
   const hooks: PieceHooks = {
-    valueAtHead: (variable) => fn.named(VARIABLES[variable]!.width, VARIABLES[variable]!.type, "%probe"),
+    valueAtHead: (variable) => {
+      read |= liveBit(variable);
+      return fn.named(VARIABLES[variable]!.width, VARIABLES[variable]!.type, "%probe");
+    },
     bias: () => fn.named(64, "i64", "%probe"),
     leaveIf: () => {},
-    skipIf: () => {},
+    skipIf: () => {
+      isConditional = true;
+    },
     landing: () => "probe",
   };
   const sem = new LiftSem(fn, hooks, options);
-  const { scanner } = map.segmentOf(shape.pc)!;
-  scanner.decode(shape.pc);
-  const instruction = scanner.instruction();
+  const instruction = instructionAt(map, shape.pc);
   sem.startInstruction(instruction);
   try {
     semantic(sem, new LiftInsn(sem, instruction));
@@ -87,7 +91,77 @@ function probe(map: CodeMap, shape: Shape, options: LiftOptions): FlagEffects | 
   // Flags that the semantic reads but the CPU does not are handed through (a shift by 0): neither used nor killed.
   const through = sem.flagsRead & ~shape.flagsRead;
   const uses = sem.control?.kind === "syscall" ? 0 : shape.flagsRead;
-  return { uses, kills: sem.flagsSet & ~through };
+  const written = isConditional ? 0 : writtenRegisters(sem);
+  const isLoad = LOADS.test(shape.mnemonic) && instruction.opmask === 0 && instruction.operands[1]?.kind === "memory";
+  const isPlain = isLoad && written !== 0 && (read & REGISTERS_LIVE) === 0;
+  return {
+    uses: uses | (read & REGISTERS_LIVE),
+    kills: (sem.flagsSet & ~through) | written,
+    restores: isPlain ? written : 0,
+  };
+}
+
+const LOADS = /^(?:Kmov|Vmov)/;
+
+function instructionAt(map: CodeMap, pc: number): Instruction {
+  const { scanner } = map.segmentOf(pc)!;
+  scanner.decode(pc);
+  return scanner.instruction();
+}
+
+/** The registers of which liveness is computed that the current instruction has wholly overwritten. */
+function writtenRegisters(sem: LiftSem): number {
+  let [written, kept] = [0, 0];
+  for (let v = 0; v < VARIABLES.length; v++) {
+    if (sem.state[v] === undefined) kept |= liveBit(v);
+    else written |= liveBit(v);
+  }
+  return written & ~kept & REGISTERS_LIVE;
+}
+
+/** Whether an instruction may have to do with registers of which liveness is computed. */
+function touchesRegisters(instruction: Instruction): boolean {
+  return instruction.encoding === "evex" || instruction.operands.some(({ kind }) => kind === "mask");
+}
+
+const SAVES_STATE = /^(?:F?X(?:save|rstor))/;
+
+/** What an instruction does that the interpreter does: what its operands name, it may read. */
+function interpretedEffects(instruction: Instruction, flagsRead: number): Effects {
+  let uses = SAVES_STATE.test(instruction.mnemonic) ? REGISTERS_LIVE : 0;
+  if (instruction.opmask !== 0) uses |= liveBit(MASK_FIRST + instruction.opmask);
+  for (const { kind, register } of instruction.operands) {
+    if (kind === "mask") uses |= liveBit(MASK_FIRST + register);
+    if (kind === "vector") uses |= liveBit(LOW_FIRST + register);
+  }
+  if (instruction.memory && instruction.memory.vsibWidth > 0) uses |= liveBit(LOW_FIRST + instruction.memory.index);
+  return { uses: uses | flagsRead, kills: 0, restores: 0 };
+}
+
+/** What each instruction does. Those of a shape do the same, but for the registers: which these are is no part of a shape. */
+function makeEffects(
+  map: CodeMap,
+  ofShapes: readonly (Effects | null)[],
+  options: LiftOptions,
+): (pc: number) => Effects {
+  const touching = map.shapes.map((shape) => shape.key === "" || touchesRegisters(instructionAt(map, shape.pc)));
+  const known = new Map<string, Effects>();
+  return (pc) => {
+    const common = map.byShape(pc, ofShapes);
+    const shape = map.byShape(pc, map.shapes);
+    if (common && !map.byShape(pc, touching)) return common;
+    const instruction = instructionAt(map, pc);
+    if (!common) return interpretedEffects(instruction, shape.flagsRead);
+    const registers = instruction.operands.map(({ kind, register }) => `${kind}${register}`).join();
+    const key = `${shape.key} ${registers} ${instruction.memory?.index} ${instruction.opmask} ${instruction.isZeroing}`;
+    let effects = known.get(key);
+    if (!effects) {
+      const probed = probe(map, { ...shape, pc }, options);
+      effects = typeof probed === "string" ? interpretedEffects(instruction, shape.flagsRead) : probed;
+      known.set(key, effects);
+    }
+    return effects;
+  };
 }
 
 /** Whether an address of the file is in memory that neither the program nor anybody else writes. */
@@ -102,13 +176,12 @@ export function liftFile(
 ): LiftedFile {
   const options: LiftOptions = { isRelocatable: map.isRelocatable, variant, isConstant };
   const { effects, unsupported } = probeShapes(map, options);
-  const interpreted = map.shapes.map((shape): FlagEffects => ({ uses: shape.flagsRead, kills: 0 }));
-  const effectsAt = (pc: number): FlagEffects => map.byShape(pc, effects) ?? map.byShape(pc, interpreted);
+  const effectsAt = makeEffects(map, effects, options);
   const isInterpreted = (pc: number): boolean => map.byShape(pc, effects) === null;
   const graph = new Graph(map, isInterpreted);
   const all = graph.partition();
   const pieces = part ? piecesOf(graph, all, part) : all;
-  const liveAfter = computeLiveFlags(graph, effectsAt);
+  const liveAfter = computeLive(graph, effectsAt);
   const privateFrames = variant === "ordered" ? findPrivateFrames(graph) : new Map();
   const count = (list: readonly { count: number }[]): number => list.reduce((sum, { count }) => sum + count, 0);
   return {

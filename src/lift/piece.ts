@@ -21,7 +21,16 @@ import { changedByLoop, Loop } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import type { PrivateFrame } from "./private-frames.ts";
 import { DEAD, LazyFlag, type LiftOptions, LiftSem, type PieceHooks, type Slot } from "./sem.ts";
-import { ALL_FLAGS, ARGUMENTS, FLAG_FIRST, IN_MEMORY, PARAMETERS, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
+import {
+  ALL_LIVE,
+  ARGUMENTS,
+  FLAG_FIRST,
+  IN_MEMORY,
+  isLive,
+  PARAMETERS,
+  VARIABLE_COUNT,
+  VARIABLES,
+} from "./variables.ts";
 
 /** Blocks of a loop of which it is taken that it changes everything. */
 const LARGE_LOOP_BLOCKS = 200;
@@ -40,7 +49,7 @@ export function pieceSymbol(pc: number, prefix = "p"): string {
 export interface LiftContext {
   readonly map: CodeMap;
   readonly graph: Graph;
-  /** Flags that are live after each block. */
+  /** What is live after each block. */
   readonly liveAfter: ReadonlyMap<Block, number>;
   readonly options: LiftOptions;
   /** Stack frames that no other thread sees into; wanted where order counts. */
@@ -49,7 +58,7 @@ export interface LiftContext {
   readonly symbolPrefix?: string;
 }
 
-type Exit = { readonly label: string; readonly state: readonly Slot[]; readonly flags: number } & (
+type Exit = { readonly label: string; readonly state: readonly Slot[]; readonly live: number } & (
   | { readonly kind: "piece"; readonly target: Block }
   | { readonly kind: "dispatch"; readonly pc: number }
   | { readonly kind: "indirect"; readonly target: IrValue }
@@ -136,7 +145,7 @@ export class PieceWriter implements PieceHooks {
 
   leaveIf(condition: IrValue, reason: "interpret" | "trap", vector: number, state: readonly Slot[]): void {
     const fn = this.#fn;
-    const common = { pc: this.#pc, state, flags: ALL_FLAGS };
+    const common = { pc: this.#pc, state, live: ALL_LIVE };
     const exit =
       reason === "trap"
         ? this.#addExit({ kind: "trap", vector, ...common })
@@ -147,7 +156,7 @@ export class PieceWriter implements PieceHooks {
   }
 
   landing(pc: number, state: readonly Slot[]): string {
-    return this.#addExit({ kind: "interpret", pc, state, flags: ALL_FLAGS });
+    return this.#addExit({ kind: "interpret", pc, state, live: ALL_LIVE });
   }
 
   skipIf(condition: IrValue): void {
@@ -179,7 +188,7 @@ export class PieceWriter implements PieceHooks {
     for (const pc of block.pcs) {
       this.#pc = pc;
       if (block.isInterpreted && pc === last) {
-        this.#leave({ kind: "interpret", pc, state: sem.state, flags: ALL_FLAGS });
+        this.#leave({ kind: "interpret", pc, state: sem.state, live: ALL_LIVE });
         return;
       }
       if (pc === block.table?.loadPc) {
@@ -214,7 +223,10 @@ export class PieceWriter implements PieceHooks {
     const isChanged = isLarge
       ? new Array<boolean>(VARIABLE_COUNT).fill(true)
       : changedByLoop(this.#instructionsOf(blocks));
-    for (let i = 0; i < 6; i++) isChanged[FLAG_FIRST + i] = (head.liveFlags & (1 << i)) !== 0;
+    for (let v = 0; v < VARIABLE_COUNT; v++) {
+      if (v >= FLAG_FIRST) isChanged[v] = isLive(v, head.live);
+      else isChanged[v] &&= isLive(v, head.live);
+    }
     const texts = before.map((slot, v) => (isChanged[v] && slot !== undefined ? this.#textOf(v, slot) : undefined));
     fn.jump(this.#label(head));
     fn.begin(this.#label(head));
@@ -256,8 +268,8 @@ export class PieceWriter implements PieceHooks {
   /** Operand text of a changed slot where paths have met. */
   #textOf(variable: number, slot: Exclude<Slot, undefined>): string {
     assert(!(slot instanceof LazyFlag), "flags on edges are forced");
-    // A dropped flag is one that nobody reads: any value will do.
-    return slot === DEAD ? "false" : this.#fn.text(slot, VARIABLES[variable]!.type);
+    // What was dropped is what nobody reads: any value will do.
+    return slot === DEAD ? "zeroinitializer" : this.#fn.text(slot, VARIABLES[variable]!.type);
   }
 
   /** Repeated movs and stos: a block at once, then the instruction once more. */
@@ -304,19 +316,19 @@ export class PieceWriter implements PieceHooks {
         this.#fn.jump(this.#edge(target!));
         return;
       case FLOW.call:
-        if (block.callee?.isHead) this.#leave({ kind: "piece", target: block.callee, state: sem.state, flags: live });
-        else this.#leave({ kind: "dispatch", pc: target!, state: sem.state, flags: live });
+        if (block.callee?.isHead) this.#leave({ kind: "piece", target: block.callee, state: sem.state, live });
+        else this.#leave({ kind: "dispatch", pc: target!, state: sem.state, live });
         return;
       case FLOW.syscall:
-        this.#leave({ kind: "syscall", pc: block.end, state: sem.state, flags: ALL_FLAGS });
+        this.#leave({ kind: "syscall", pc: block.end, state: sem.state, live: ALL_LIVE });
         return;
       case FLOW.ret:
       case FLOW.indirectCall:
       case FLOW.indirectJump: {
         assert(control !== null && "target" in control, "an indirect transfer has a target");
-        const flags = block.flow === FLOW.indirectJump && !block.table ? ALL_FLAGS : live;
+        const kept = block.flow === FLOW.indirectJump && !block.table ? ALL_LIVE : live;
         if (block.table && this.#tableIndex) this.#switch(block, control.target, live);
-        else this.#leave({ kind: "indirect", target: control.target, state: sem.state, flags });
+        else this.#leave({ kind: "indirect", target: control.target, state: sem.state, live: kept });
         return;
       }
       default:
@@ -358,7 +370,7 @@ export class PieceWriter implements PieceHooks {
     const fn = this.#fn;
     const sem = this.#sem;
     const table = block.table!;
-    const otherwise = this.#addExit({ kind: "indirect", target, state: sem.state, flags: live });
+    const otherwise = this.#addExit({ kind: "indirect", target, state: sem.state, live });
     for (let i = 0; i < 6; i++) {
       const slot = sem.state[FLAG_FIRST + i];
       if (live & (1 << i) && slot instanceof LazyFlag) sem.force(slot, true);
@@ -388,13 +400,13 @@ export class PieceWriter implements PieceHooks {
   #edge(pc: number): string {
     const sem = this.#sem;
     const target = this.#context.graph.blocks.get(pc);
-    if (!target) return this.#addExit({ kind: "dispatch", pc, state: sem.state, flags: ALL_FLAGS });
+    if (!target) return this.#addExit({ kind: "dispatch", pc, state: sem.state, live: ALL_LIVE });
     if (!this.#members.has(target)) {
       // The middle of another piece is no entry: the interpreter takes it to the next one.
-      if (!target.isHead) return this.#addExit({ kind: "dispatch", pc, state: sem.state, flags: ALL_FLAGS });
-      return this.#addExit({ kind: "piece", target, state: sem.state, flags: target.liveFlags });
+      if (!target.isHead) return this.#addExit({ kind: "dispatch", pc, state: sem.state, live: ALL_LIVE });
+      return this.#addExit({ kind: "piece", target, state: sem.state, live: target.live });
     }
-    const incoming = snapshot(sem, target.liveFlags);
+    const incoming = snapshot(sem, target.live);
     if (target === this.#piece.head) {
       this.#latches.push(incoming);
       return "head";
@@ -413,7 +425,7 @@ export class PieceWriter implements PieceHooks {
   // The start and the exits.
 
   #addPoll(head: Block, state: readonly Slot[]): string {
-    return this.#addExit({ kind: "poll", pc: head.start, state, flags: head.liveFlags });
+    return this.#addExit({ kind: "poll", pc: head.start, state, live: head.live });
   }
 
   /** Leaves by `exit` if something is pending, else goes on at `rest`. */
@@ -444,7 +456,7 @@ export class PieceWriter implements PieceHooks {
     const fn = this.#fn;
     fn.begin(exit.label);
     for (const v of IN_MEMORY) {
-      if (v >= FLAG_FIRST && (exit.flags & (1 << (v - FLAG_FIRST))) === 0) continue;
+      if (!isLive(v, exit.live)) continue;
       if (exit.state[v] !== undefined || this.#latches.length > 0) this.#storeBack(v, exit.state[v]);
     }
     const args: string[] = [];
@@ -527,8 +539,8 @@ export class PieceWriter implements PieceHooks {
     const parts = [`[ ${isArgument ? "%" : "%e_"}${name}, %pre ]`];
     for (const latch of this.#latches) {
       const text = latch.texts[variable];
-      // A dropped flag is one that nobody reads: any value will do.
-      parts.push(`[ ${text === undefined ? `%h_${name}` : text === "" ? "false" : text}, %${latch.label} ]`);
+      // What was dropped is what nobody reads: any value will do.
+      parts.push(`[ ${text === undefined ? `%h_${name}` : text === "" ? "zeroinitializer" : text}, %${latch.label} ]`);
     }
     this.#fn.effect(`%h_${name} = phi ${type} ${parts.join(", ")}`);
   }

@@ -27,7 +27,7 @@ export class LazyFlag {
   }
 }
 
-/** Stands for a flag whose value was dropped since nobody can read it. */
+/** Stands for a value that was dropped since nobody can read it. */
 export const DEAD = Symbol("dead");
 
 /** The value of a variable: undefined is the value at the head of the piece. */

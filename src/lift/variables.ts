@@ -81,8 +81,30 @@ export const PARAMETERS = `ptr noalias %state, ${ARGUMENTS.map((v) => `${VARIABL
 /** Parameter types of every piece. */
 export const PARAMETER_TYPES = `ptr, ${ARGUMENTS.map((v) => VARIABLES[v]!.type).join(", ")}`;
 
-/** All flags, as a mask with bit i for FLAG_NAMES[i]. */
-export const ALL_FLAGS = 63;
+const UPPER_VECTOR_FIRST = 16;
+const MASK_BIT = FLAG_NAMES.length;
+const VECTOR_BIT = MASK_BIT + 8;
+
+/** The bit of a variable in masks of what is live (liveness.ts); 0 = it always is. A vector register has one. */
+export function liveBit(variable: number): number {
+  if (variable >= FLAG_FIRST) return 1 << (variable - FLAG_FIRST);
+  if (variable >= MASK_FIRST) return 1 << (variable - MASK_FIRST + MASK_BIT);
+  const register = variable < LOW_FIRST ? 0 : (variable - LOW_FIRST) % 32;
+  return register < UPPER_VECTOR_FIRST ? 0 : 1 << (register - UPPER_VECTOR_FIRST + VECTOR_BIT);
+}
+
+/** Whether a variable is in a mask of what is live. */
+export function isLive(variable: number, live: number): boolean {
+  const bit = liveBit(variable);
+  return bit === 0 || (live & bit) !== 0;
+}
+
+/** Everything that liveness is computed of, as a mask: flags, mask registers, vector registers from the 16th on. */
+export const ALL_LIVE = (1 << (VECTOR_BIT + 16)) - 1;
+/** The flags among it. */
+export const FLAGS_LIVE = (1 << MASK_BIT) - 1;
+/** The registers among it. */
+export const REGISTERS_LIVE = ALL_LIVE & ~FLAGS_LIVE;
 
 export function flagVariable(flag: Flag): number {
   return FLAG_FIRST + FLAG_NAMES.indexOf(flag);

@@ -4,7 +4,7 @@ import type { Variant } from "../../src/abi/index.ts";
 import { readElf } from "../../src/elf/index.ts";
 import { discover, liftFile } from "../../src/lift/index.ts";
 import { PieceWriter, pieceSymbol } from "../../src/lift/piece.ts";
-import { ALL_FLAGS } from "../../src/lift/variables.ts";
+import { ALL_LIVE } from "../../src/lift/variables.ts";
 import type { IrModule } from "../../src/llvm/index.ts";
 import { elfAround } from "../lift/elf-around.ts";
 
@@ -32,8 +32,8 @@ export function liftInto(module: IrModule, hex: string, prefix: string, variant:
   const file = liftFile(discover(readElf(elfOf(Buffer.from(hex, "hex")), hex)).map, variant);
   // All flags are compared, whether a program could read them or not.
   const { graph } = file.context;
-  for (const block of graph.blocks.values()) block.liveFlags = ALL_FLAGS;
-  const liveAfter = new Map([...graph.blocks.values()].map((block) => [block, ALL_FLAGS]));
+  for (const block of graph.blocks.values()) block.live = ALL_LIVE;
+  const liveAfter = new Map([...graph.blocks.values()].map((block) => [block, ALL_LIVE]));
   const heads = new Set(file.pieces.map((piece) => piece.head));
   const own = file.pieces.find((piece) => piece.head.start === CODE_AT);
   if (!own || file.interpretedInstructions > 0) return null;
