@@ -16,7 +16,7 @@
 import { FLOW } from "../x86/index.ts";
 import { MARK } from "./code-map.ts";
 import type { Block, Graph } from "./graph.ts";
-import { REGISTERS_LIVE } from "./variables.ts";
+import { ALL_LIVE, REGISTERS_LIVE } from "./variables.ts";
 
 /** What an instruction does to the variables of which liveness is computed. */
 export interface Effects {
@@ -118,6 +118,7 @@ interface Node {
 }
 
 class Solver {
+  readonly #graph: Graph;
   readonly #nodes = new Map<Block, Node>();
   // Indirect calls reach any function whose address is taken; those return behind any indirect call and, if an indirect
   // jump led to them, wherever the function that jumped returns to.
@@ -125,6 +126,7 @@ class Solver {
   #liveAtIndirectReturns = 0;
 
   constructor(graph: Graph, effectsAt: (pc: number) => Effects) {
+    this.#graph = graph;
     for (const block of graph.blocks.values()) this.#nodes.set(block, this.#makeNode(graph, block, effectsAt));
     const returning = findReturning(graph);
     const referred = findReferred(graph);
@@ -238,13 +240,19 @@ class Solver {
     return live;
   }
 
+  /** Whether a block jumps through a slot for a function of another file, or one that another file may replace. */
+  #isImport({ pcs }: Block): boolean {
+    return this.#graph.map.slotJumps.has(pcs[pcs.length - 1]!);
+  }
+
   /** Recomputes a node; whether it changed. */
   #update(node: Node): boolean {
     const { block } = node;
     const isTaken = (block.marks & MARK.addressTaken) !== 0;
     let atReturn = node.liveAtReturn | node.restored | (isTaken ? this.#liveAtIndirectReturns : 0);
     for (const before of node.before) atReturn |= before.liveAtReturn;
-    for (const point of node.returnPoints) atReturn |= point.live;
+    const mayReturn = this.#isImport(block) ? REGISTERS_LIVE : ALL_LIVE;
+    for (const point of node.returnPoints) atReturn |= point.live & mayReturn;
     const isAtReturnChanged = atReturn !== node.liveAtReturn;
     node.liveAtReturn = atReturn;
     if (node.isReferred) {

@@ -20,7 +20,8 @@ import {
 
 const GPR_COUNT = 16;
 const VECTOR_COUNT = 32;
-const MASK_COUNT = 8;
+/** Instructions whose result is in vector register 0 without naming it. */
+const WRITES_FIRST_VECTOR = /^V?pcmp[ei]strm/i;
 
 /** A loop changed what its instructions did not seem to: the piece must be written once more, with all in phis. */
 export class LoopSurprise extends Error {}
@@ -31,15 +32,15 @@ export function changedByLoop(instructions: Iterable<Instruction>): boolean[] {
   const fill = (first: number, count: number): void => void changed.fill(true, first, first + count);
   fill(GPR_FIRST, GPR_COUNT);
   for (const instruction of instructions) {
-    if (instruction.opmask !== 0) fill(MASK_FIRST, MASK_COUNT);
+    if (instruction.opmask !== 0) changed[MASK_FIRST + instruction.opmask] = true;
     if (/^Vzero/.test(instruction.mnemonic))
       for (const first of [LOW_FIRST, MID_FIRST, HIGH_FIRST]) fill(first, VECTOR_COUNT);
     for (const operand of instruction.operands) {
-      if (operand.kind === "mask") fill(MASK_FIRST, MASK_COUNT);
+      if (operand.kind === "mask") changed[MASK_FIRST + operand.register] = true;
       if (operand.kind !== "vector") continue;
-      // Some instructions have register 0 as an operand that is not named.
-      for (const register of [0, operand.register]) {
-        for (const first of [LOW_FIRST, MID_FIRST, HIGH_FIRST]) changed[first + register] = true;
+      for (const first of [LOW_FIRST, MID_FIRST, HIGH_FIRST]) {
+        changed[first + operand.register] = true;
+        if (WRITES_FIRST_VECTOR.test(instruction.mnemonic)) changed[first] = true;
       }
     }
   }

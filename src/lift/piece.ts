@@ -87,7 +87,8 @@ export class PieceWriter implements PieceHooks {
   readonly #exits: Exit[] = [];
   readonly #atHead: (IrValue | undefined)[] = new Array<IrValue | undefined>(VARIABLE_COUNT).fill(undefined);
   readonly #argumentTexts: string[] = [];
-  #bias: IrValue | null = null;
+  /** The load bias, as the LLVM block at hand has it. */
+  #bias: { readonly label: string; readonly value: IrValue } | null = null;
   #pc = 0;
   #blockEnd = 0;
   #tableIndex: IrValue | null = null;
@@ -139,8 +140,15 @@ export class PieceWriter implements PieceHooks {
   }
 
   bias(): IrValue {
-    this.#bias ??= new IrValue(64, undefined, [{ type: "i64", name: "%bias", block: 0 }]);
-    return this.#bias;
+    // Loaded where it is used and not at the start: there may be a way through the piece that does not use it. LLVM drops
+    // the second of two loads and moves loads out of loops.
+    const fn = this.#fn;
+    if (this.#bias?.label !== fn.label) {
+      fn.module.declare(`@${BIAS_SYMBOL} = external hidden global i64`);
+      const value = fn.value(64, "i64", `load i64, ptr @${BIAS_SYMBOL}, !invariant.load !{}`);
+      this.#bias = { label: fn.label, value };
+    }
+    return this.#bias.value;
   }
 
   leaveIf(condition: IrValue, reason: "interpret" | "trap", vector: number, state: readonly Slot[]): void {
@@ -508,10 +516,6 @@ export class PieceWriter implements PieceHooks {
     const first = this.#label(this.#piece.head);
     const hasHead = this.#isLoop || poll !== null;
     fn.begin("pre");
-    if (this.#bias) {
-      fn.module.declare(`@${BIAS_SYMBOL} = external hidden global i64`);
-      fn.effect(`%bias = load i64, ptr @${BIAS_SYMBOL}, !invariant.load !{}`);
-    }
     for (let v = 0; v < VARIABLE_COUNT; v++) if (this.#atHead[v] && !VARIABLES[v]!.isArgument) this.#loadVariable(v);
     fn.jump(hasHead ? "head" : first);
     if (!hasHead) return;
