@@ -88,6 +88,8 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   readonly #guarded: GuardedMemory | null;
   /** Values that are the sum of another and a constant. */
   readonly #sums = new WeakMap<IrValue, { readonly root: IrValue; readonly offset: bigint }>();
+  /** Values that are the load bias. */
+  readonly #biases = new WeakSet<IrValue>();
   #region: Region | null = null;
   #privateFrame: PrivateFrame = "none";
   /** Values of the variables now. */
@@ -161,8 +163,15 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
 
   /** An address in the guest's file as a run-time value. */
   address(pc: number | bigint): IrValue {
-    const value = this.int(64, BigInt(pc));
-    return this.#options.isRelocatable ? this.add(this.#hooks.bias(), value) : value;
+    const value = BigInt(pc);
+    if (!this.#options.isRelocatable) return this.int(64, value);
+    const bias = this.#hooks.bias();
+    this.#biases.add(bias);
+    const page = value >> 12n;
+    if (this.#guarded || page <= 0n || page > 0xfffn) return this.add(bias, this.int(64, value));
+    // In two steps that aarch64 has as immediates: LLVM would make the whole number first, which is one instruction more.
+    const text = `call i64 asm "add $0, $1, #${page}, lsl #12", "=r,r"(i64 ${this.fn.text(bias, "i64")}) memory(none)`;
+    return this.add(this.fn.value(64, "i64", text), this.int(64, value & 0xfffn));
   }
 
   gpr(number: number, width: 8 | 16 | 32 | 64): IrValue {
@@ -299,7 +308,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     const { address, root, offset } = place;
     if (this.#options.variant !== "ordered" || this.#isOwnFrame(place, isStore)) return true;
     if (address.constant !== undefined) return this.#options.isConstant(address.constant);
-    return this.#options.isRelocatable && root === this.#hooks.bias() && this.#options.isConstant(offset);
+    return this.#options.isRelocatable && this.#biases.has(root) && this.#options.isConstant(offset);
   }
 
   /** Whether this is in the part of the stack that only this thread knows. */
