@@ -13,7 +13,7 @@ const CODE_PAGE = 0x10000000;
 const CODE_AT = 0x10000800;
 
 /** An ELF file that is one page of int3 with the instruction in it, at the address at which the harness has it. */
-function elfOf(instruction: Uint8Array): Uint8Array {
+export function elfOf(instruction: Uint8Array): Uint8Array {
   const page = new Uint8Array(0x1000).fill(0xcc);
   page.set(instruction, CODE_AT - CODE_PAGE);
   return elfAround(page, { address: CODE_PAGE, entry: CODE_AT });

@@ -1,0 +1,77 @@
+// Which flags and registers count as live where a function returns or calls: what nobody can read is not kept, and what code
+// that is no compiler's agrees on with its callers is.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readElf } from "../../src/elf/index.ts";
+import { discover, liftFile } from "../../src/lift/index.ts";
+import { flagVariable, isLive, LOW_FIRST, MASK_FIRST } from "../../src/lift/variables.ts";
+import { FLOW, type Flow } from "../../src/x86/index.ts";
+import { elfOf } from "../cpu/one-instruction.ts";
+
+/** What is live after the last block that goes on so, in a file of these instructions. */
+function liveAfter(flow: Flow, ...instructions: readonly string[]): (variable: number) => boolean {
+  const bytes = Buffer.from(instructions.join("").replaceAll(" ", ""), "hex");
+  const { context } = liftFile(discover(readElf(elfOf(bytes), "liveness")).map);
+  const blocks = [...context.graph.blocks.values()].filter((block) => block.flow === flow);
+  assert.ok(blocks.length > 0, "the code is found");
+  const live = context.liveAfter.get(blocks.at(-1)!)!;
+  return (variable) => isLive(variable, live);
+}
+
+const mask = (number: number): number => MASK_FIRST + number;
+const vector = (number: number): number => LOW_FIRST + number;
+const RET = "c3";
+
+test("what a function computes in mask and upper vector registers is not kept where it returns to other files", () => {
+  const load = "62 e1 fe 48 6f 06"; // vmovdqu64 zmm16, [rsi]
+  const compare = "62 f3 7d 40 3f 0f 04"; // vpcmpneqb k1, zmm16, [rdi]
+  const kept = liveAfter(FLOW.ret, load, compare, "c4 e1 fb 93 c1" /* kmovq rax, k1 */, RET);
+  assert.equal(kept(mask(1)), false);
+  assert.equal(kept(vector(16)), false);
+  assert.equal(kept(vector(0)), true, "results of functions are in the first vector registers");
+});
+
+test("a caller that is known may read what its callee has left in a mask register", () => {
+  const caller = ["e8 05 00 00 00" /* call behind the ret */, "c5 fb 93 c1" /* kmovd eax, k1 */, RET];
+  const kept = liveAfter(
+    FLOW.ret,
+    ...caller,
+    "c5 fb 92 c9" /* kmovd k1, ecx */,
+    "c5 fb 92 d1" /* kmovd k2, ecx */,
+    RET,
+  );
+  assert.equal(kept(mask(1)), true);
+  assert.equal(kept(mask(2)), false);
+});
+
+test("registers that are loaded and not read are kept at returns, as they are restored for whoever was interrupted", () => {
+  const kept = liveAfter(FLOW.ret, "c4 e1 f8 90 0f" /* kmovq k1, [rdi] */, "62 e1 fe 48 6f 06", RET);
+  assert.equal(kept(mask(1)), true);
+  assert.equal(kept(vector(16)), true);
+});
+
+test("a masked load reads the mask and the lanes that it leaves", () => {
+  const branch = "75 00"; // jne to what follows
+  const kept = liveAfter(FLOW.branch, branch, "62 e1 7f 4b 6f 0e" /* vmovdqu8 zmm17 {k3}, [rsi] */, RET);
+  assert.equal(kept(mask(3)), true);
+  assert.equal(kept(vector(17)), true);
+  assert.equal(kept(vector(18)), false);
+});
+
+test("a call of unknown code leaves mask registers alone, as some does by agreement", () => {
+  const kept = liveAfter(FLOW.indirectCall, "ff d0" /* call rax */, "c5 fb 93 c4" /* kmovd eax, k4 */, RET);
+  assert.equal(kept(mask(4)), true);
+  assert.equal(kept(mask(5)), false);
+});
+
+test("functions of other files return no flags, so what lies behind a call that does not return counts for nothing", () => {
+  const reader = ["74 00" /* je to what follows */, RET];
+  const taken = ["39 c8" /* cmp eax, ecx */, RET];
+  const stub = "ff 25 e2 07 00 00"; // jmp [rip + 0x7e2]
+  const lea = "48 8d 05"; // lea rax, [taken]
+  const imported = liveAfter(FLOW.ret, lea, "08 00 00 00", "e8 06 00 00 00" /* call stub */, ...reader, ...taken, stub);
+  assert.equal(imported(flagVariable("zf")), false);
+  const pointed = liveAfter(FLOW.ret, lea, "05 00 00 00", "ff d0" /* call rax */, ...reader, ...taken);
+  assert.equal(pointed(flagVariable("zf")), true, "functions of the same file may");
+});
