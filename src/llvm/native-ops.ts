@@ -71,17 +71,37 @@ const sha1 =
 
 /**
  * Two rounds. Arm's instructions do four: what the first two of them make is in the upper halves of the results, whatever the
- * other two words are.
+ * other two words are. So where x86 code does the next two with the upper words, they are done already.
  */
 const sha256Rounds: Binding = (ops, [cdgh, abef, words]) => {
-  const abcd = ops.shuffle(32, abef!, cdgh!, [3, 2, 7, 6]);
-  const efgh = ops.shuffle(32, abef!, cdgh!, [1, 0, 5, 4]);
-  const [upper, lower] = ["sha256h", "sha256h2"].map((name) => {
-    const [first, second] = name === "sha256h" ? [abcd, efgh] : [efgh, abcd];
-    return onWords(name)(ops, [first, second, words!]);
-  });
-  return ops.shuffle(32, lower!, upper!, [3, 2, 7, 6]);
+  const before = ops.sha256Steps.get(abef!);
+  if (before?.isHalf && before.abef === cdgh && ops.isUpperHalf(words!, before.words)) {
+    const { abcd, efgh } = before;
+    const result = ops.shuffle(32, efgh, abcd, [1, 0, 5, 4]);
+    ops.sha256Steps.set(result, { isHalf: false, abef: abef!, words: words!, abcd, efgh });
+    return result;
+  }
+  const isNext = before?.isHalf === false && before.abef === cdgh;
+  const abcd = isNext ? before.abcd : ops.shuffle(32, abef!, cdgh!, [3, 2, 7, 6]);
+  const efgh = isNext ? before.efgh : ops.shuffle(32, abef!, cdgh!, [1, 0, 5, 4]);
+  const upper = onWords("sha256h")(ops, [abcd, efgh, words!]);
+  const lower = onWords("sha256h2")(ops, [efgh, abcd, words!]);
+  const result = ops.shuffle(32, lower, upper, [3, 2, 7, 6]);
+  ops.sha256Steps.set(result, { isHalf: true, abef: abef!, words: words!, abcd: upper, efgh: lower });
+  return result;
 };
+
+/** What is known of the result of two rounds of SHA-256. */
+interface Sha256Step {
+  /** Whether it is in the middle of four rounds; else it is their end. */
+  readonly isHalf: boolean;
+  /** The operand that holds A, B, E and F before them: C, D, G and H afterwards. */
+  readonly abef: IrValue;
+  readonly words: IrValue;
+  /** The state after four rounds, as Arm keeps it. */
+  readonly abcd: IrValue;
+  readonly efgh: IrValue;
+}
 
 /** With zeros for the words that x86 has had added before. */
 const sha256Message2: Binding = (ops, [sums, last]) =>
@@ -158,6 +178,21 @@ const AARCH64: Readonly<Record<IrNativeOp, Binding>> = {
 
 /** All operations, with those that the host has itself. */
 export class IrNativeOps extends IrOps {
+  readonly sha256Steps = new WeakMap<IrValue, Sha256Step>();
+  readonly #upperHalves = new WeakMap<IrValue, IrValue>();
+
+  override shuffle(laneBits: number, a: IrValue, b: IrValue, indices: readonly number[]): IrValue {
+    const result = super.shuffle(laneBits, a, b, indices);
+    if (laneBits === 32 && a.width === 128 && indices.length === 4 && indices[0] === 2 && indices[1] === 3)
+      this.#upperHalves.set(result, a);
+    return result;
+  }
+
+  /** Whether the lower half of `value` is the upper half of `of`, as far as is known. */
+  isUpperHalf(value: IrValue, of: IrValue): boolean {
+    return this.#upperHalves.get(value) === of;
+  }
+
   native(op: IrNativeOp, operands: readonly IrValue[], compose: () => IrValue): IrValue {
     return this.target === "aarch64" ? AARCH64[op](this, operands) : compose();
   }

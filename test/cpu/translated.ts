@@ -1,7 +1,9 @@
 // Holds translated code against the CPU: makes a program whose functions each hold one instruction (translated.c), runs it natively
 // and, translated, in the runtime under qemu-user, and compares what both print.
 //
-//     node test/cpu/translated.ts [--mnemonic Add,Adc] [--seed N] [--count N] [--encodings N] [--case N]
+//     node test/cpu/translated.ts [--mnemonic Add,Adc] [--seed N] [--count N] [--encodings N] [--case N] [--against interpreter]
+//
+// Against the interpreter, the other run is the same without a translation: for machines whose CPU lacks AVX-512.
 
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,6 +30,7 @@ export interface Options {
   readonly seed: number;
   readonly count: number;
   readonly encodings: number;
+  readonly against?: "cpu" | "interpreter";
 }
 
 interface TestCase {
@@ -157,7 +160,9 @@ export async function compareTranslated(options: Options, chosen?: number): Prom
     copyFileSync(path, join(directory, "translations", report.name));
     const runtime = await buildRuntime("qemu-user");
     const states = [`${options.seed}`, `${options.count}`];
-    const native = await run(program, [...states, chosen === undefined ? "all" : `${chosen}`]);
+    const words = [...states, chosen === undefined ? "all" : `${chosen}`];
+    const interpret = ["HCONTAINER_TRANSLATIONS=/nonexistent", QEMU, runtime, program, program, ...words];
+    const native = options.against === "interpreter" ? await run("env", interpret) : await run(program, words);
     if (native.status !== 0) throw new Error(`native run ended with ${native.status}: ${native.stderr}`);
     const lines = native.stdout.split("\n");
     const faulted = chosen === undefined ? cases.flatMap((_, i) => (lines[i]!.endsWith(" signals 0") ? [] : [i])) : [];
@@ -193,6 +198,7 @@ if (import.meta.main) {
       count: { type: "string", default: "20" },
       encodings: { type: "string", default: "1" },
       case: { type: "string" },
+      against: { type: "string", default: "cpu" },
     },
   });
   const chosen = values.case === undefined ? undefined : Number(values.case);
@@ -201,7 +207,8 @@ if (import.meta.main) {
     seed: Number(values.seed),
     count: Number(values.count),
     encodings: Number(values.encodings),
-  };
+    against: values.against === "interpreter" ? "interpreter" : "cpu",
+  } as const;
   const { caseCount, faulted, differences, report, outputs } = await compareTranslated(options, chosen);
   if (chosen !== undefined) {
     const [want, got] = outputs.map((text) => text.split("\n"));
