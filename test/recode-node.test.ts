@@ -33,31 +33,44 @@ async function putFiles(node: NodeBench, bench: Bench, names: readonly string[])
 
 const lineCount = (text: string): number => text.split("\n").length - 1;
 
+/** Programs that write numbered lines, what else of the bench their node needs, and the lines that they are to write. */
+interface Counting {
+  readonly command: readonly string[];
+  readonly files: readonly string[];
+  line(number: number): string;
+}
+
+/** Starts them, moves them to the node and home again, and checks that they counted on everywhere without a gap. */
+async function assertCountsOn(t: TestContext, bench: Bench, { command, files, line }: Counting): Promise<void> {
+  const pid = await bench.start(command, "out");
+  await until(() => lineCount(bench.text("lines")) > 20, "the first lines");
+  const dump = await bench.dump(pid, "dump");
+  const node = await NodeBench.open(lab().nodes.arm64.shell, bench.directory);
+  t.after(() => node.close());
+  await putFiles(node, bench, [...files, "lines", "out"]);
+  const here = lineCount(bench.text("lines"));
+  await node.restore(dump, bench.path("foreign"));
+  await untilThere(node, bench.path("lines"), (text) => lineCount(text) > here + 10);
+  await node.quiesce();
+  await node.dumpHome(pid, bench.path("foreign-dump"), bench.path("home"));
+  await node.shell.getFile(bench.path("lines"), bench.path("lines.there"));
+  const there = lineCount(bench.text("lines.there"));
+  await runChecked("sh", ["-c", 'cat "$1" >"$2"', "sh", bench.path("lines.there"), bench.path("lines")]);
+  await bench.restore(bench.path("home"));
+  await until(() => lineCount(bench.text("lines")) > there + 20, "lines at home again");
+  const lines = bench.text("lines").split("\n").slice(0, -1);
+  for (const [index, text] of lines.entries()) assert.equal(text, line(index + 1));
+  assert.ok(there > here + 10);
+  assert.equal(bench.text("out"), "");
+}
+
 test("a counting program goes to arm64 and comes back", async (t) => {
   const bench = new Bench();
   t.after(() => bench.close());
   const program = bench.path("count");
   const source = new URL("programs/count.c", import.meta.url).pathname;
   await runChecked("gcc", ["-O2", "-nostdlib", "-static", "-fno-pie", "-no-pie", "-o", program, source]);
-  const pid = await bench.start([program, bench.path("lines")], "out");
-  await until(() => lineCount(bench.text("lines")) > 20, "the first lines");
-  const dump = await bench.dump(pid, "dump");
-  const node = await NodeBench.open(lab().nodes.arm64.shell, bench.directory);
-  t.after(() => node.close());
-  await putFiles(node, bench, ["count", "lines", "out"]);
-  const here = lineCount(bench.text("lines"));
-  await node.restore(dump, bench.path("foreign"));
-  await untilThere(node, bench.path("lines"), (text) => lineCount(text) > here + 20);
-  await node.quiesce();
-  await node.dumpHome(pid, bench.path("foreign-dump"), bench.path("home"));
-  await node.shell.getFile(bench.path("lines"), bench.path("lines.there"));
-  const there = bench.text("lines.there");
-  await runChecked("sh", ["-c", 'cat "$1" >"$2"', "sh", bench.path("lines.there"), bench.path("lines")]);
-  await bench.restore(bench.path("home"));
-  await until(() => lineCount(bench.text("lines")) > lineCount(there) + 20, "lines at home again");
-  const lines = bench.text("lines").split("\n").slice(0, -1);
-  for (const [index, line] of lines.entries()) assert.equal(line, String(index + 1));
-  assert.ok(lineCount(there) > here + 20);
+  await assertCountsOn(t, bench, { command: [program, bench.path("lines")], files: ["count"], line: String });
 });
 
 async function startProbe(t: TestContext): Promise<{ bench: Bench; node: NodeBench; pid: number; dump: string }> {
@@ -100,24 +113,6 @@ test("a shell that starts programs on arm64 comes home with them", async (t) => 
   await runChecked("cp", ["/bin/busybox", bench.path("busybox")]);
   const busybox = bench.path("busybox");
   const script = `i=0; while :; do i=$((i+1)); echo $i; ${busybox} usleep 20000; done | ${busybox} cat | while read -r l; do echo $l.; done`;
-  const pid = await bench.start([busybox, "sh", "-c", `${script} >${bench.path("lines")}`], "out");
-  await until(() => lineCount(bench.text("lines")) > 20, "the first lines");
-  const dump = await bench.dump(pid, "dump");
-  const node = await NodeBench.open(lab().nodes.arm64.shell, bench.directory);
-  t.after(() => node.close());
-  await putFiles(node, bench, ["busybox", "lines", "out"]);
-  const here = lineCount(bench.text("lines"));
-  await node.restore(dump, bench.path("foreign"));
-  await untilThere(node, bench.path("lines"), (text) => lineCount(text) > here + 10);
-  await node.quiesce();
-  await node.dumpHome(pid, bench.path("foreign-dump"), bench.path("home"));
-  await node.shell.getFile(bench.path("lines"), bench.path("lines.there"));
-  const there = bench.text("lines.there");
-  await runChecked("sh", ["-c", 'cat "$1" >"$2"', "sh", bench.path("lines.there"), bench.path("lines")]);
-  await bench.restore(bench.path("home"));
-  await until(() => lineCount(bench.text("lines")) > lineCount(there) + 20, "lines at home again");
-  const lines = bench.text("lines").split("\n").slice(0, -1);
-  for (const [index, line] of lines.entries()) assert.equal(line, `${index + 1}.`);
-  assert.ok(lineCount(there) > here + 10);
-  assert.equal(bench.text("out"), "");
+  const command = [busybox, "sh", "-c", `${script} >${bench.path("lines")}`];
+  await assertCountsOn(t, bench, { command, files: ["busybox"], line: (number) => `${number}.` });
 });

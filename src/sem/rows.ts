@@ -8,6 +8,11 @@ export function full(mnemonic: string, semantic: Semantic): Row {
   return { mnemonic, support: "full", semantic };
 }
 
+/** A vector instruction by its legacy name and by that with a V in front, which differ in nothing but their operands. */
+export function both(name: string, semantic: Semantic): Row[] {
+  return [full(name, semantic), full(`V${name.toLowerCase()}`, semantic)];
+}
+
 /** An instruction that does less than the CPU in the way that `reason` tells. */
 export function partial(mnemonic: string, semantic: Semantic, reason: string): Row {
   return { mnemonic, support: "partial", semantic, reason };

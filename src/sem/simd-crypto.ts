@@ -1,7 +1,7 @@
 // AES, carry-less multiplication, GFNI and SHA. Bytes of a vector are treated together as elements of GF(2^8) with the AES
 // polynomial x^8 + x^4 + x^3 + x + 1; there are no tables, so nothing depends on memory.
 
-import { full } from "./rows.ts";
+import { both, full } from "./rows.ts";
 import {
   type Binary,
   binary,
@@ -286,11 +286,6 @@ function sha256Message(op: "sha256Message1" | "sha256Message2", compose: Binary)
     );
   };
 }
-
-const both = (name: string, semantic: Semantic): Row[] => [
-  full(name, semantic),
-  full(`V${name.toLowerCase()}`, semantic),
-];
 
 export const SIMD_CRYPTO: readonly Row[] = [
   ...both("Aesenc", round("encrypt", false)),

@@ -1,7 +1,7 @@
 // Packed integer arithmetic, comparison and logic in MMX, SSE, VEX and EVEX forms, and horizontal operations. A line an
 // instruction; `both` gives the legacy name and the V-prefixed one.
 
-import { full } from "./rows.ts";
+import { both, full } from "./rows.ts";
 import {
   type Binary,
   binary,
@@ -23,11 +23,6 @@ import {
   source,
 } from "./simd-operands.ts";
 import type { LaneOp, NativeOp, Row, Sem, Semantic } from "./vocabulary.ts";
-
-const both = (name: string, semantic: Semantic): Row[] => [
-  full(name, semantic),
-  full(`V${name.toLowerCase()}`, semantic),
-];
 
 /** Rows for a list of "name bits" pairs. */
 const each = (names: readonly (readonly [string, number])[], make: (bits: number) => Semantic): Row[] =>

@@ -1,7 +1,7 @@
 // Vector moves: whole registers, halves, scalars, between register files, non-temporal ones (which are ordinary stores
 // here: their weaker order is allowed to be stronger), duplicating ones, and zeroing of upper halves.
 
-import { full, partial } from "./rows.ts";
+import { both, full, partial } from "./rows.ts";
 import {
   demandAlignment,
   enterMmxIfUsed,
@@ -146,11 +146,6 @@ function moveMask(laneBits: number): Semantic {
     insn.write(0, s.zext(mask, insn.width(0)));
   };
 }
-
-const both = (name: string, semantic: Semantic): Row[] => [
-  full(name, semantic),
-  full(`V${name.toLowerCase()}`, semantic),
-];
 
 const EVEX_MOVES: readonly Row[] = [8, 16, 32, 64].flatMap((bits) => [
   full(`Vmovdqu${bits}`, move("unaligned", bits)),

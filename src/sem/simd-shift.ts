@@ -1,7 +1,7 @@
 // Packed shifts and rotates: one count for all lanes (from an immediate or the low 64 bits of a register or of memory), a
 // count for each lane, whole-block byte shifts, and the funnel shifts of AVX512_VBMI2.
 
-import { full } from "./rows.ts";
+import { both, full } from "./rows.ts";
 import {
   binary,
   every,
@@ -15,11 +15,6 @@ import {
   source,
 } from "./simd-operands.ts";
 import type { Row, Sem, Semantic } from "./vocabulary.ts";
-
-const both = (name: string, semantic: Semantic): Row[] => [
-  full(name, semantic),
-  full(`V${name.toLowerCase()}`, semantic),
-];
 
 type Shift = "shl" | "lshr" | "ashr";
 

@@ -2,7 +2,7 @@
 // be dynamic (the interpreter decodes them at run time), so shuffles by immediate are permutes whose indices are computed;
 // with a known immediate LLVM folds them into one shuffle.
 
-import { full } from "./rows.ts";
+import { both, full } from "./rows.ts";
 import {
   binaryWhole,
   blockWidth,
@@ -21,11 +21,6 @@ import {
   source,
 } from "./simd-operands.ts";
 import type { Row, Sem, Semantic } from "./vocabulary.ts";
-
-const both = (name: string, semantic: Semantic): Row[] => [
-  full(name, semantic),
-  full(`V${name.toLowerCase()}`, semantic),
-];
 
 /** punpck, unpck: lanes of the lower or upper halves of each block, alternating. */
 function unpack(laneBits: number, which: "low" | "high"): Semantic {
