@@ -97,11 +97,12 @@ function probe(map: CodeMap, shape: Shape, options: LiftOptions): Effects | stri
   return {
     uses: uses | (read & REGISTERS_LIVE),
     kills: (sem.flagsSet & ~through) | written,
-    restores: isPlain ? written : 0,
+    restores: FLAG_LOADS.test(shape.mnemonic) ? sem.flagsSet : isPlain ? written : 0,
   };
 }
 
 const LOADS = /^(?:Kmov|Vmov)/;
+const FLAG_LOADS = /^Popfq?$/;
 
 function instructionAt(map: CodeMap, pc: number): Instruction {
   const { scanner } = map.segmentOf(pc)!;

@@ -51,6 +51,13 @@ test("registers that are loaded and not read are kept at returns, as they are re
   assert.equal(kept(vector(16)), true);
 });
 
+test("so are flags that are taken from the stack", () => {
+  const kept = liveAfter(FLOW.ret, "9d" /* popfq */, "5d" /* pop rbp */, RET);
+  for (const name of ["cf", "pf", "af", "zf", "sf", "of"] as const) assert.equal(kept(flagVariable(name)), true, name);
+  const overwritten = liveAfter(FLOW.ret, "9d", "39 c8" /* cmp eax, ecx */, RET);
+  assert.equal(overwritten(flagVariable("zf")), false);
+});
+
 test("a masked load reads the mask and the lanes that it leaves", () => {
   const branch = "75 00"; // jne to what follows
   const kept = liveAfter(FLOW.branch, branch, "62 e1 7f 4b 6f 0e" /* vmovdqu8 zmm17 {k3}, [rsi] */, RET);
