@@ -34,6 +34,9 @@ const cpuFlags = new Set(
   (/^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "latin1"))?.[1] ?? "").trim().split(" ").map(plainName),
 );
 
+/** Whether this processor has a feature, by the name that Linux gives it. */
+export const hasFeature = (name: string): boolean => cpuFlags.has(plainName(name));
+
 /** Features that the decoded instruction needs and this processor lacks. */
 function missingFeatures(features: Int32Array): string[] {
   const names = Array.from(features, (feature) => CpuidFeature[feature]!);

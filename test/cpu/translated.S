@@ -1,6 +1,7 @@
 /* Entry, and what stands around the cases of translated.c: states in and out. A case is
  *     call load_state; popfq; the instruction; pushfq; jmp store_state
- * so that the instruction and its flags are in one piece of translated code. */
+ * so that the instruction and its flags are in one piece of translated code. Vector states are as wide as the CPU's, which
+ * -DAVX512 tells. */
     .text
 #define FUNCTION(name) .globl name; .type name, @function; .p2align 4; name: .cfi_startproc
 #define END(name) .cfi_endproc; .size name, . - name
@@ -50,12 +51,18 @@ END(restore_after_signal)
 /* Leaves the flags to load on top of the stack, above the return address. */
 FUNCTION(load_state)
     ldmxcsr state_in+200(%rip)
+#ifdef AVX512
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7
     kmovq state_in+136+8*\n(%rip), %k\n
     .endr
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
     vmovdqu64 state_in+256+64*\n(%rip), %zmm\n
     .endr
+#else
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vmovdqu state_in+256+64*\n(%rip), %ymm\n
+    .endr
+#endif
     pop %rax
     pushq state_in+128(%rip)
     push %rax
@@ -96,12 +103,18 @@ FUNCTION(store_state)
     mov %r13, state_out+104(%rip)
     mov %r14, state_out+112(%rip)
     mov %r15, state_out+120(%rip)
+#ifdef AVX512
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7
     kmovq %k\n, state_out+136+8*\n(%rip)
     .endr
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
     vmovdqu64 %zmm\n, state_out+256+64*\n(%rip)
     .endr
+#else
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vmovdqu %ymm\n, state_out+256+64*\n(%rip)
+    .endr
+#endif
     ret
 END(store_state)
 

@@ -3,7 +3,7 @@
 //
 //     node test/cpu/translated.ts [--mnemonic Add,Adc] [--seed N] [--count N] [--encodings N] [--case N] [--against interpreter]
 //
-// Against the interpreter, the other run is the same without a translation: for machines whose CPU lacks AVX-512.
+// Against the interpreter, the other run is the same without a translation: for what the CPU at hand lacks.
 
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ import { TABLE } from "../../src/sem/index.ts";
 import { enumerateForms, type Form } from "../../src/x86/index.ts";
 import { type Case, encode, Random } from "./encode.ts";
 import { isComparable } from "./not-comparable.ts";
-import { factsOf } from "./run.ts";
+import { factsOf, hasFeature } from "./run.ts";
 
 const here = import.meta.dirname;
 const QEMU = "qemu-aarch64";
@@ -154,6 +154,7 @@ export async function compareTranslated(options: Options, chosen?: number): Prom
       "-Wextra",
     ];
     const sources = [join(here, "translated.c"), join(directory, "cases.S")];
+    if (hasFeature("avx512bw")) flags.push("-DAVX512");
     await runChecked("gcc", [...flags, `-I${directory}`, ...sources, "-o", program]);
     const { path, report } = await translateFile(program);
     mkdirSync(join(directory, "translations"));
