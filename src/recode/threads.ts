@@ -223,8 +223,9 @@ function readThreadHome(memory: Memory, area: bigint, state: StructView, place: 
 
 function restoreRseq(common: ThreadCoreEntry, state: StructView, home: ThreadHome, place: string): void {
   const address = state.get("rseq_addr");
-  if (address === 0n) return;
   const before = home.rseqEntry.length > 0 ? decodeMessage(RseqEntrySchema, home.rseqEntry, place) : undefined;
+  // CRIU writes an entry of zeros for a thread that has registered none, as one that has just begun a program.
+  if (address === 0n && before === undefined) return;
   const entry = before?.rseqAbiPointer === address ? before : create(RseqEntrySchema, { rseqAbiPointer: address });
   entry.rseqAbiSize = state.number("rseq_len");
   entry.signature = state.number("rseq_sig");

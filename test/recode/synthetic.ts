@@ -117,7 +117,8 @@ export class Synthetic {
       },
     });
     if (this.random(2)) {
-      const rseq = { rseqAbiPointer: this.u64(), rseqAbiSize: 32, signature: 0x5305_3053, rseqCsPointer: 0n };
+      const registered = { rseqAbiPointer: this.u64(), rseqAbiSize: 32, signature: 0x5305_3053, rseqCsPointer: 0n };
+      const rseq = this.random(4) ? registered : { rseqAbiPointer: 0n, rseqAbiSize: 0, signature: 0 };
       core.threadCore!.rseqEntry = create(image.RseqEntrySchema, rseq);
     }
     if (isLeader) {
