@@ -170,6 +170,31 @@ test("what cannot move is named before it is touched", async () => {
   await home.shell.run("docker", ["rm", "-f", NAME]);
 });
 
+test("a process whose number the target forbids is named before it is touched", async () => {
+  const limit = "/proc/sys/kernel/pid_max";
+  const before = new TextDecoder().decode(await foreign.shell.readFile(limit)).trim();
+  const setLimit = (value: string): Promise<unknown> =>
+    foreign.shell.runChecked("sh", ["-c", 'echo "$2" >"$1"', "sh", limit, value]);
+  await startContainer();
+  try {
+    await setLimit("4000");
+    const script = "i=0; while [ $i -lt 4100 ]; do busybox true; i=$((i+1)); done; exec busybox sleep 300";
+    await home.shell.runChecked("docker", ["exec", "-d", NAME, "/bin/busybox", "sh", "-c", script]);
+    const codes = async (): Promise<string[]> => {
+      const check = await run(join(ROOT, "bin/hcontainer"), ["check", NAME, "arm64", "--json"]);
+      return JSON.parse(check.stdout).problems.map((problem: { code: string }) => problem.code);
+    };
+    let found = await codes();
+    for (let tries = 0; tries < 100 && !found.includes("pid-limit"); tries++) found = await codes();
+    assert.ok(found.includes("pid-limit"), found.join());
+    await setLimit(before);
+    assert.ok(!(await codes()).includes("pid-limit"));
+  } finally {
+    await setLimit(before);
+    await home.shell.run("docker", ["rm", "-f", NAME]);
+  }
+});
+
 test("a node that the user names is prepared, checked against and forgotten", async () => {
   const file = join(state, "nodes.json");
   const call = async (...words: string[]): Promise<{ status: number; stdout: string; stderr: string }> =>

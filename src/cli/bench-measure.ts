@@ -121,13 +121,21 @@ async function plugged(name: Plugin, log: string): Promise<string[]> {
   return ["-plugin", await builtPlugin(name), "-d", "plugin", "-D", log];
 }
 
+const homeWay = (root: string, path: string): Way => ({ root, words: () => [path], env: {}, emulator: HOME_QEMU });
+/** Libraries choose their functions by the CPU: that of this machine has them all, or nearly. */
+const HOME_CPU = ["-cpu", "max"];
+
+/** sha256 of what the amd64 program at `path` in `root` writes: what it has to write on arm64. */
+export async function expectedOutput(workload: Workload, root: string, path: string, inputs: string): Promise<string> {
+  return sha256((await runOnce(workload, homeWay(root, path), inputs, HOME_CPU))[0]);
+}
+
 /** What the plugin that lists blocks says of a run of the amd64 program at `path` in `root`. */
 export async function listBlocks(workload: Workload, root: string, path: string, inputs: string): Promise<string> {
   const scratch = await mkdtemp(join(tmpdir(), "hcontainer-bench-"));
   try {
     const log = join(scratch, "blocks");
-    const way: Way = { root, words: () => [path], env: {}, emulator: HOME_QEMU };
-    await runOnce(workload, way, inputs, ["-cpu", "max", ...(await plugged("blocks", log))]);
+    await runOnce(workload, homeWay(root, path), inputs, [...HOME_CPU, ...(await plugged("blocks", log))]);
     return await readFile(log, "utf8");
   } finally {
     await rm(scratch, { recursive: true, force: true });

@@ -97,6 +97,34 @@ function networkProblems(container: Container): Finding[] {
   return found;
 }
 
+/** Prints the largest number that a thread of the processes $@ has in its own pid namespace. */
+const LARGEST_PID =
+  "for p; do cat /proc/$p/task/*/status 2>/dev/null; done | awk '/^NSpid:/ && $NF > most { most = $NF } END { print most + 0 }'";
+
+/**
+ * A process keeps its number. Since Linux 6.14 each pid namespace has a pid_max of its own, so a container may hold
+ * numbers that the target's kernel does not give out.
+ */
+async function pidProblems(container: Container, source: MigrationNode, target: MigrationNode): Promise<Finding[]> {
+  const path = `/containers/${encodeURIComponent(container.name)}/top?ps_args=-eo%20pid`;
+  const { body } = await source.docker.request("GET", path);
+  const pids = listAt(body, "Processes").flatMap((row) => (Array.isArray(row) ? row.map(String) : []));
+  if (pids.length === 0) return [];
+  const [most, limit] = await Promise.all([
+    source.shell.runChecked("sh", ["-c", LARGEST_PID, "sh", ...pids]),
+    target.shell.readFile("/proc/sys/kernel/pid_max"),
+  ]);
+  const [largest, pidMax] = [Number(most.stdout), Number(new TextDecoder().decode(limit))];
+  if (largest < pidMax) return [];
+  return [
+    finding(
+      "pid-limit",
+      `a process in it has the number ${largest}, and ${target.name} gives out none from ${pidMax} on`,
+      `on ${target.name}: sysctl kernel.pid_max=4194304`,
+    ),
+  ];
+}
+
 async function targetProblems(container: Container, source: MigrationNode, target: MigrationNode): Promise<Finding[]> {
   const found: Finding[] = [];
   if (textAt(target.info, "Driver") !== "overlay2")
@@ -157,6 +185,7 @@ async function targetProblems(container: Container, source: MigrationNode, targe
         "remove or rename that one",
       ),
     );
+  if (container.running) found.push(...(await pidProblems(container, source, target)));
   return found;
 }
 

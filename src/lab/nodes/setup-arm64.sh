@@ -16,6 +16,8 @@ mkdir -p /run/lock /run/sshd /run/netns
 # shellcheck disable=SC2046
 modprobe -a $(cat /etc/hcontainer-modules)
 hostname "$HOSTNAME"
+# What systemd sets on 64-bit machines; the kernel's own limit, 32768, is below the numbers of the amd64 node.
+echo 4194304 >/proc/sys/kernel/pid_max
 ip link set lo up
 for card in /sys/class/net/*; do
 	case $(cat "$card/address") in
