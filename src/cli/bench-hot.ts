@@ -6,43 +6,25 @@ import { readFileSync } from "node:fs";
 import { keyName } from "../abi/index.ts";
 import { fileCodeKey, loadSegments, readElf } from "../elf/index.ts";
 import type { TranslateOptions } from "../host/index.ts";
-import { listBlocks } from "./bench-measure.ts";
+import { readReport } from "./bench-blocks.ts";
+import { listHomeBlocks } from "./bench-measure.ts";
 import type { Workload } from "./bench-workloads.ts";
 
 type CodePart = NonNullable<TranslateOptions["part"]>;
 
-/** A file that is mapped, and where. */
-interface Mapping {
-  readonly start: number;
-  readonly end: number;
-  readonly offset: number;
-  readonly path: string;
-}
-
-function readMaps(report: string): Mapping[] {
-  return [...report.matchAll(/^map ([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \S+ +(\/.*)$/gm)].map(
-    ([, start, end, offset, path]) => ({
-      start: Number.parseInt(start!, 16),
-      end: Number.parseInt(end!, 16),
-      offset: Number.parseInt(offset!, 16),
-      path: path!,
-    }),
-  );
-}
-
 /** Executed instructions, by file: as offsets in it. */
 function executedOffsets(report: string): Map<string, Set<number>> {
-  const maps = readMaps(report);
+  const { mappings, blocks } = readReport(report);
   const byFile = new Map<string, Set<number>>();
-  for (const [, address, sizes] of report.matchAll(/^block ([0-9a-f]+) \d+((?: \d+)+)$/gm)) {
-    let pc = Number.parseInt(address!, 16);
-    const mapping = maps.find(({ start, end }) => pc >= start && pc < end);
+  for (const { address, sizes } of blocks) {
+    const mapping = mappings.find(({ start, end }) => address >= start && address < end);
     if (!mapping) continue;
     const offsets = byFile.get(mapping.path) ?? new Set();
     byFile.set(mapping.path, offsets);
-    for (const size of sizes!.trim().split(" ")) {
-      offsets.add(pc - mapping.start + mapping.offset);
-      pc += Number(size);
+    let offset = address - mapping.start + mapping.offset;
+    for (const size of sizes) {
+      offsets.add(offset);
+      offset += size;
     }
   }
   return byFile;
@@ -59,7 +41,7 @@ export class HotCode {
 
   /** Runs the amd64 program at `path` in `root` to see. */
   static async observe(workload: Workload, root: string, path: string, inputs: string): Promise<HotCode> {
-    return new HotCode(executedOffsets(await listBlocks(workload, root, path, inputs)));
+    return new HotCode(executedOffsets(await listHomeBlocks(workload, root, path, inputs)));
   }
 
   /** Takes the entries that a run has missed, by code key; whether there are new ones. */

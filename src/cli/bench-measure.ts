@@ -131,11 +131,21 @@ export async function expectedOutput(workload: Workload, root: string, path: str
 }
 
 /** What the plugin that lists blocks says of a run of the amd64 program at `path` in `root`. */
-export async function listBlocks(workload: Workload, root: string, path: string, inputs: string): Promise<string> {
+export function listHomeBlocks(workload: Workload, root: string, path: string, inputs: string): Promise<string> {
+  return listBlocks(workload, homeWay(root, path), inputs, HOME_CPU);
+}
+
+/** What the plugin that lists blocks says of a run. */
+export async function listBlocks(
+  workload: Workload,
+  way: Way,
+  inputs: string,
+  options: readonly string[] = [],
+): Promise<string> {
   const scratch = await mkdtemp(join(tmpdir(), "hcontainer-bench-"));
   try {
     const log = join(scratch, "blocks");
-    await runOnce(workload, homeWay(root, path), inputs, [...HOME_CPU, ...(await plugged("blocks", log))]);
+    await runOnce(workload, way, inputs, [...options, ...(await plugged("blocks", log))]);
     return await readFile(log, "utf8");
   } finally {
     await rm(scratch, { recursive: true, force: true });

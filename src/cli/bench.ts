@@ -19,14 +19,15 @@ import { packageVersions, programRoot, resolveInside } from "../host/index.ts";
 import { parseVerb, UsageError } from "./arguments.ts";
 import { HotCode } from "./bench-hot.ts";
 import { benchInputs } from "./bench-inputs.ts";
-import { expectedOutput, type Measured, measure, type Way } from "./bench-measure.ts";
+import { expectedOutput, listBlocks, type Measured, measure, type Way } from "./bench-measure.ts";
+import { describeProfile } from "./bench-profile.ts";
 import { WORKLOADS, type Workload } from "./bench-workloads.ts";
 import { exitCode } from "./exit-codes.ts";
 import { Progress, printJson, table } from "./output.ts";
 
 export const help = `Measures translated code side by side with the programs' own arm64 builds and with qemu-x86_64 on arm64.
 
-usage: hcontainer bench code [--only NAME]... [--hot] [--time] [--ordered] [--without-qemu] [--json]
+usage: hcontainer bench code [--only NAME]... [--hot] [--time] [--ordered] [--without-qemu] [--profile N] [--json]
 
   --only NAME      only this workload; may be repeated
   --hot            translate only the code that the workload executes: the same code comes out of it in a tenth of the time,
@@ -35,6 +36,7 @@ usage: hcontainer bench code [--only NAME]... [--hot] [--time] [--ordered] [--wi
   --ordered        measure the code for programs with threads, which keeps x86-64's order of memory accesses, with all
                    programs; without it each has the variant that it asks for
   --without-qemu   leave out qemu-x86_64, which takes most of the time
+  --profile N      print where the executed instructions of the translated programs are: files, and the N hottest blocks
   --json           print data
 
 Programs are Debian trixie's packages of the same versions for both architectures, on inputs that are the same everywhere.
@@ -171,6 +173,7 @@ export async function run(args: string[]): Promise<number> {
       time: { type: "boolean", default: false },
       ordered: { type: "boolean", default: false },
       "without-qemu": { type: "boolean", default: false },
+      profile: { type: "string" },
       json: { type: "boolean", default: false },
     },
     ["WHAT"],
@@ -178,6 +181,8 @@ export async function run(args: string[]): Promise<number> {
   if (operands[0] !== "code") throw new UsageError(`bench knows 'code' only, not '${operands[0]}'`);
   for (const name of values.only)
     if (!WORKLOADS.some((workload) => workload.name === name)) throw new UsageError(`there is no workload '${name}'`);
+  const profileRows = Number(values.profile ?? 0);
+  if (!Number.isInteger(profileRows) || profileRows < 0) throw new UsageError("--profile takes a number of blocks");
   const progress = new Progress(values.json);
   progress.step("unpack packages");
   const roots = await makeRoots();
@@ -201,6 +206,8 @@ export async function run(args: string[]): Promise<number> {
       ["qemu-x86_64's", qemu],
     ] as const)
       if (measured && measured.output !== expected) wrong.push(`${workload.name}: ${what} output differs`);
+    if (values.profile !== undefined)
+      process.stdout.write(describeProfile(await listBlocks(workload, ourWay, inputs), profileRows));
     if (native.output !== expected) progress.note(`${workload.name}: the arm64 build's output differs`);
     rows.push({ name: workload.name, version: version ?? "", native, ours, qemu });
     progress.done((ours.instructions / native.instructions).toFixed(2));
