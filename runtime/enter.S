@@ -1,6 +1,7 @@
 /* Crossing between C and the guest's code. Translated code holds the guest's registers as preserve_nonecc arguments in
  * the order of ARCHITECTURE.md: x20 state, x21 rsp, x22 rbx, x23 rbp, x24..x27 r12..r15, x28 rax, x0 rdi, x1 rsi, x2 rdx,
- * x3 rcx, x4 r8, x5 r9, x6 r10, x7 r11, v0..v7 xmm0..7. It preserves nothing of its caller, so what C wants kept is saved here. */
+ * x3 rcx, x4 r8, x5 r9, x6 r10, x7 r11, x10 the lookup cache, x11 the pc that is entered (where nothing but the cache and this
+ * file lead to), v0..v7 xmm0..7. It preserves nothing of its caller, so what C wants kept is saved here. */
 #include "abi.h"
 
 #define RAX 0
@@ -88,6 +89,8 @@ hc_window_start:
     ldr q5, [x20, #ZMM(5)]
     ldr q6, [x20, #ZMM(6)]
     ldr q7, [x20, #ZMM(7)]
+    add x10, x20, #LOOKUP_OFFSET
+    ldr x11, [x20, #CPU_STATE_RIP]
     br x17
 hc_window_end:
 hc_window_abort:

@@ -120,8 +120,8 @@ class FunctionWriter implements PieceHooks {
     return value;
   }
 
-  bias(): IrValue {
-    throw new Error("internal error: the benchmark's program is not relocatable");
+  anchor(): { value: IrValue; at: bigint } {
+    throw new Error("the kernels are linked to a fixed address");
   }
 
   leaveIf(): void {}

@@ -2,16 +2,14 @@
 // convention of translated code (ARCHITECTURE.md) as LLVM IR: everything is a musttail call with the guest's registers
 // in arguments.
 
-import { CpuState, EXIT, LOOKUP_ENTRIES, LOOKUP_OFFSET, LOOKUP_SHIFT, offsetOf } from "../abi/index.ts";
-import { assert } from "../base/index.ts";
+import { CpuState, EXIT, LOOKUP_ENTRIES, LOOKUP_SHIFT, offsetOf } from "../abi/index.ts";
 import { type IrFunction, type IrValue, TBAA } from "../llvm/index.ts";
 import { PARAMETER_TYPES } from "./variables.ts";
 
-/** Text of a type and operand of every argument but the state pointer. */
+/** Text of a type and operand of every argument that is a register of the guest. */
 export type ArgumentTexts = readonly string[];
 
 const CC = "preserve_nonecc";
-assert(LOOKUP_OFFSET % 0x1000 === 0 && LOOKUP_OFFSET < 0x1000000, "the cache's offset fits a shifted immediate");
 
 /** Emits the transfers of one function. */
 export class Transfers {
@@ -30,9 +28,9 @@ export class Transfers {
     this.#fn.effect(`store ${type} ${text}, ptr ${pointer}, !tbaa ${TBAA.cpu}`);
   }
 
-  /** Jumps to `callee` (a symbol or a value) with the arguments. Ends the block. */
-  jump(callee: string, args: ArgumentTexts): void {
-    this.#fn.effect(`musttail call ${CC} void ${callee}(ptr %state, ${args.join(", ")})`);
+  /** Jumps to `callee` (a symbol or a value) with the arguments; `pc` is its pc where it may ask for it. Ends the block. */
+  jump(callee: string, args: ArgumentTexts, pc = "poison"): void {
+    this.#fn.effect(`musttail call ${CC} void ${callee}(ptr %state, ${args.join(", ")}, ptr %lookup, i64 ${pc})`);
     this.#fn.end("ret void");
   }
 
@@ -64,13 +62,11 @@ export class Transfers {
   indirect(target: IrValue, args: ArgumentTexts): void {
     const fn = this.#fn;
     const pc = fn.text(target, "i64");
-    // The cache is addressed from its own start, so that one ldp reads a slot: LLVM would fold the distance of the cache
-    // from the state into two loads. Nothing in this function changes the cache, so the asm needs no memory clobber.
-    const cache = fn.emit(`call ptr asm "add $0, $1, #${LOOKUP_OFFSET >> 12}, lsl #12", "=r,r"(ptr %state)`);
+    // Nothing in this function changes the cache, so the asm needs no memory clobber.
     const mixed = fn.emit(`xor i64 ${pc}, ${fn.emit(`lshr i64 ${pc}, ${LOOKUP_SHIFT}`)}`);
     const slot = fn.emit(`and i64 ${mixed}, ${LOOKUP_ENTRIES - 1}`);
     const offset = fn.emit(`shl i64 ${slot}, 4`);
-    const entry = fn.emit(`getelementptr i8, ptr ${cache}, i64 ${offset}`);
+    const entry = fn.emit(`getelementptr i8, ptr %lookup, i64 ${offset}`);
     const pair = fn.emit(`call { i64, ptr } asm "ldp $0, $1, [$2]", "=r,=r,r"(ptr ${entry})`);
     const guest = fn.emit(`extractvalue { i64, ptr } ${pair}, 0`);
     const host = fn.emit(`extractvalue { i64, ptr } ${pair}, 1`);
@@ -78,7 +74,7 @@ export class Transfers {
     const [miss, hit] = [fn.newLabel("miss"), fn.newLabel("hit")];
     fn.branch(isMiss, miss, hit, true);
     fn.begin(hit);
-    this.jump(host, args);
+    this.jump(host, args, pc);
     fn.begin(miss);
     this.dispatch(target, args);
   }

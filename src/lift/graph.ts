@@ -33,6 +33,8 @@ export interface Block {
   owner: Block | null;
   /** Whether a piece begins here. */
   isHead: boolean;
+  /** Whether code of the file leads to the head itself, not by its address. */
+  isEntered: boolean;
   /** Position in reverse post-order. */
   order: number;
   /** What is read before written from here on (see liveness.ts). */
@@ -140,6 +142,7 @@ export class Graph {
       isLoopHead: false,
       owner: null,
       isHead: false,
+      isEntered: false,
       order: -1,
       live: 0,
     });
@@ -246,7 +249,14 @@ export class Graph {
     const byOrder = (a: Block, b: Block): number => a.order - b.order;
     const pieces = [...members].map(([head, blocks]): Piece => ({ head, blocks: [...blocks].sort(byOrder) }));
     for (const piece of [...pieces]) pieces.push(...innerLoops(piece));
-    for (const { head } of pieces) head.isHead = true;
+    for (const { head, blocks } of pieces) {
+      head.isHead = true;
+      const inside = new Set(blocks);
+      for (const { callee, successors } of blocks) {
+        if (callee) callee.isEntered = true;
+        for (const successor of successors) if (!inside.has(successor)) successor.isEntered = true;
+      }
+    }
     return pieces.sort((a, b) => a.head.start - b.head.start);
   }
 

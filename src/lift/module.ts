@@ -70,7 +70,7 @@ function probe(map: CodeMap, shape: Shape, options: LiftOptions): Effects | stri
       read |= liveBit(variable);
       return fn.named(VARIABLES[variable]!.width, VARIABLES[variable]!.type, "%probe");
     },
-    bias: () => fn.named(64, "i64", "%probe"),
+    anchor: () => ({ value: fn.named(64, "i64", "%probe"), at: 0n }),
     leaveIf: () => {},
     skipIf: () => {
       isConditional = true;

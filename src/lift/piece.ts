@@ -87,6 +87,8 @@ export class PieceWriter implements PieceHooks {
   readonly #exits: Exit[] = [];
   readonly #atHead: (IrValue | undefined)[] = new Array<IrValue | undefined>(VARIABLE_COUNT).fill(undefined);
   readonly #argumentTexts: string[] = [];
+  /** The argument `pc`. */
+  readonly #entryPc = new IrValue(64, undefined, [{ type: "i64", name: "%pc", block: 0 }]);
   /** The load bias, as the LLVM block at hand has it. */
   #bias: { readonly label: string; readonly value: IrValue } | null = null;
   #pc = 0;
@@ -139,7 +141,10 @@ export class PieceWriter implements PieceHooks {
     return value;
   }
 
-  bias(): IrValue {
+  anchor(): { value: IrValue; at: bigint } {
+    const { head } = this.#piece;
+    // Who comes by its address brings that along.
+    if (!head.isEntered && this.#context.graph.isRoot(head)) return { value: this.#entryPc, at: BigInt(head.start) };
     // Loaded where it is used and not at the start: there may be a way through the piece that does not use it. LLVM drops
     // the second of two loads and moves loads out of loops.
     const fn = this.#fn;
@@ -148,7 +153,7 @@ export class PieceWriter implements PieceHooks {
       const value = fn.value(64, "i64", `load i64, ptr @${BIAS_SYMBOL}, !invariant.load !{}`);
       this.#bias = { label: fn.label, value };
     }
-    return this.#bias.value;
+    return { value: this.#bias.value, at: 0n };
   }
 
   leaveIf(condition: IrValue, reason: "interpret" | "trap", vector: number, state: readonly Slot[]): void {
@@ -324,7 +329,8 @@ export class PieceWriter implements PieceHooks {
         this.#fn.jump(this.#edge(target!));
         return;
       case FLOW.call:
-        if (block.callee?.isHead) this.#leave({ kind: "piece", target: block.callee, state: sem.state, live });
+        if (block.callee && this.#isImport(block.callee)) this.#callImport(block.callee);
+        else if (block.callee?.isHead) this.#leave({ kind: "piece", target: block.callee, state: sem.state, live });
         else this.#leave({ kind: "dispatch", pc: target!, state: sem.state, live });
         return;
       case FLOW.syscall:
@@ -342,6 +348,32 @@ export class PieceWriter implements PieceHooks {
       default:
         assert(false, "interpreted instructions end before");
     }
+  }
+
+  /** Whether a block only jumps on to a function of another file. */
+  #isImport({ pcs, isInterpreted, table }: Block): boolean {
+    return !isInterpreted && !table && pcs.length <= 2 && this.#context.map.slotJumps.has(pcs[pcs.length - 1]!);
+  }
+
+  /** Goes on at a function of another file without the jump to its slot's jump. */
+  #callImport(stub: Block): void {
+    const sem = this.#sem;
+    const { scanner } = this.#context.map.segmentOf(stub.start)!;
+    for (const pc of stub.pcs) {
+      this.#pc = pc;
+      scanner.decode(pc);
+      const instruction = scanner.instruction();
+      sem.startInstruction(instruction);
+      TABLE.get(instruction.mnemonic)!.semantic(sem, new LiftInsn(sem, instruction));
+    }
+    const { control } = sem;
+    assert(control !== null && "target" in control, "an indirect transfer has a target");
+    this.#leave({
+      kind: "indirect",
+      target: control.target,
+      state: sem.state,
+      live: this.#context.liveAfter.get(stub)!,
+    });
   }
 
   #fork(condition: IrValue, ifOne: number, ifZero: number): void {

@@ -43,8 +43,8 @@ export type Control =
 export interface PieceHooks {
   /** The value of a variable at the head of the piece. */
   valueAtHead(variable: number): IrValue;
-  /** The load bias of the guest's file. */
-  bias(): IrValue;
+  /** A run-time address in the guest's file, and what it is without the load bias. */
+  anchor(): { readonly value: IrValue; readonly at: bigint };
   /** Leaves for the interpreter or with an exception if `condition` is 1, with the given state. */
   leaveIf(condition: IrValue, reason: "interpret" | "trap", vector: number, state: readonly Slot[]): void;
   /** Goes on behind the instruction if `condition` is 1. */
@@ -88,8 +88,8 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   readonly #guarded: GuardedMemory | null;
   /** Values that are the sum of another and a constant. */
   readonly #sums = new WeakMap<IrValue, { readonly root: IrValue; readonly offset: bigint }>();
-  /** Values that are the load bias. */
-  readonly #biases = new WeakSet<IrValue>();
+  /** Values that are addresses in the file, and what they are without the load bias. */
+  readonly #anchors = new WeakMap<IrValue, bigint>();
   #region: Region | null = null;
   #privateFrame: PrivateFrame = "none";
   /** Values of the variables now. */
@@ -165,13 +165,16 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   address(pc: number | bigint): IrValue {
     const value = BigInt(pc);
     if (!this.#options.isRelocatable) return this.int(64, value);
-    const bias = this.#hooks.bias();
-    this.#biases.add(bias);
-    const page = value >> 12n;
-    if (this.#guarded || page <= 0n || page > 0xfffn) return this.add(bias, this.int(64, value));
+    const { value: anchor, at } = this.#hooks.anchor();
+    this.#anchors.set(anchor, at);
+    const distance = value - at;
+    const page = distance >> 12n;
+    const [op, pages] = page < 0n ? ["sub", -page] : ["add", page];
+    const isShort = distance > -0x1000n && distance < 0x1000n;
+    if (this.#guarded || isShort || pages > 0xfffn) return this.add(anchor, this.int(64, distance));
     // In two steps that aarch64 has as immediates: LLVM would make the whole number first, which is one instruction more.
-    const text = `call i64 asm "add $0, $1, #${page}, lsl #12", "=r,r"(i64 ${this.fn.text(bias, "i64")}) memory(none)`;
-    return this.add(this.fn.value(64, "i64", text), this.int(64, value & 0xfffn));
+    const text = `call i64 asm "${op} $0, $1, #${pages}, lsl #12", "=r,r"(i64 ${this.fn.text(anchor, "i64")}) memory(none)`;
+    return this.add(this.fn.value(64, "i64", text), this.int(64, distance & 0xfffn));
   }
 
   gpr(number: number, width: 8 | 16 | 32 | 64): IrValue {
@@ -308,7 +311,8 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     const { address, root, offset } = place;
     if (this.#options.variant !== "ordered" || this.#isOwnFrame(place, isStore)) return true;
     if (address.constant !== undefined) return this.#options.isConstant(address.constant);
-    return this.#options.isRelocatable && this.#biases.has(root) && this.#options.isConstant(offset);
+    const at = this.#anchors.get(root);
+    return at !== undefined && this.#options.isConstant(at + offset);
   }
 
   /** Whether this is in the part of the stack that only this thread knows. */

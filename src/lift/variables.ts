@@ -76,10 +76,21 @@ export const ARGUMENTS: readonly number[] = [
 /** Variables that live in CpuState. */
 export const IN_MEMORY: readonly number[] = VARIABLES.flatMap(({ isArgument }, v) => (isArgument ? [] : [v]));
 
+/**
+ * What every piece gets behind the guest's registers: the lookup cache, and, if nothing but the cache and the dispatcher lead
+ * to it, the guest's pc that it begins at. Others find anything in `pc`.
+ */
+const MORE_ARGUMENTS = [
+  { type: "ptr", name: "lookup" },
+  { type: "i64", name: "pc" },
+] as const;
+
 /** Parameter list of every piece. */
-export const PARAMETERS = `ptr noalias %state, ${ARGUMENTS.map((v) => `${VARIABLES[v]!.type} %${VARIABLES[v]!.name}`).join(", ")}`;
+export const PARAMETERS = `ptr noalias %state, ${[...ARGUMENTS.map((v) => VARIABLES[v]!), ...MORE_ARGUMENTS]
+  .map(({ type, name }) => `${type} %${name}`)
+  .join(", ")}`;
 /** Parameter types of every piece. */
-export const PARAMETER_TYPES = `ptr, ${ARGUMENTS.map((v) => VARIABLES[v]!.type).join(", ")}`;
+export const PARAMETER_TYPES = `ptr, ${[...ARGUMENTS.map((v) => VARIABLES[v]!), ...MORE_ARGUMENTS].map(({ type }) => type).join(", ")}`;
 
 const UPPER_VECTOR_FIRST = 16;
 const MASK_BIT = FLAG_NAMES.length;

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { VARIANTS, type Variant } from "../../src/abi/index.ts";
+import { CpuState, LOOKUP_OFFSET, offsetOf, VARIANTS, type Variant } from "../../src/abi/index.ts";
 import { compileModule, inParallel, run, runChecked } from "../../src/host/index.ts";
 import { GUEST_CODE } from "../../src/host/translate.ts";
 import { ARGUMENTS, PARAMETER_TYPES, PARAMETERS, VARIABLES } from "../../src/lift/variables.ts";
@@ -21,6 +21,8 @@ const CASES_A_MODULE = 400;
 /** The crossing into and out of translated code, from the convention's own tables. */
 function writeCrossing(module: IrModule): void {
   let enter = "define void @lifted_enter(ptr %state, ptr %code) nounwind {\n";
+  enter += `  %lookup = getelementptr i8, ptr %state, i64 ${LOOKUP_OFFSET}\n`;
+  enter += `  %p_rip = getelementptr i8, ptr %state, i64 ${offsetOf(CpuState, "rip")}\n  %pc = load i64, ptr %p_rip\n`;
   let exit = `define preserve_nonecc void @lifted_exit(${PARAMETERS}) nounwind {\n`;
   const args = ["ptr %state"];
   for (const v of ARGUMENTS) {
@@ -29,6 +31,7 @@ function writeCrossing(module: IrModule): void {
     exit += `  %p_${name} = getelementptr i8, ptr %state, i64 ${offset}\n  store ${type} %${name}, ptr %p_${name}\n`;
     args.push(`${type} %v_${name}`);
   }
+  args.push("ptr %lookup", "i64 %pc");
   module.append(`${enter}  call preserve_nonecc void %code(${args.join(", ")})\n  ret void\n}`);
   module.append(`${exit}  ret void\n}`);
 }
