@@ -38,7 +38,8 @@ export function changedByLoop(instructions: Iterable<Instruction>): boolean[] {
     for (const operand of instruction.operands) {
       if (operand.kind === "mask") changed[MASK_FIRST + operand.register] = true;
       if (operand.kind !== "vector") continue;
-      for (const first of [LOW_FIRST, MID_FIRST, HIGH_FIRST]) {
+      // Instructions from before AVX leave the upper parts alone.
+      for (const first of /^V/.test(instruction.mnemonic) ? [LOW_FIRST, MID_FIRST, HIGH_FIRST] : [LOW_FIRST]) {
         changed[first + operand.register] = true;
         if (WRITES_FIRST_VECTOR.test(instruction.mnemonic)) changed[first] = true;
       }

@@ -13,6 +13,8 @@ export class IrIntegerOps {
   /** The function being written; the owner changes it from function to function. */
   fn: IrFunction;
 
+  readonly #loaded = new WeakSet<IrValue>();
+
   constructor(fn: IrFunction) {
     this.fn = fn;
     this.target = fn.module.target;
@@ -168,6 +170,7 @@ export class IrIntegerOps {
     if (a.constant !== undefined) return this.int(width, a.constant);
     if (width >= 128 && width % 64 === 0) {
       if (a.width <= 64) {
+        if (this.target === "aarch64" && width === 128 && a.width >= 32) return this.#zeroExtendScalar(a);
         const low = this.fn.typed(this.zext(a, 64), "i64");
         const type = laneType(width, 64);
         return this.fn.value(width, type, `insertelement ${type} zeroinitializer, ${low}, i64 0`);
@@ -175,6 +178,35 @@ export class IrIntegerOps {
       if (a.width % 64 === 0) return this.#words(a, width, 0);
     }
     return this.#cast("zext", a, width);
+  }
+
+  /**
+   * To 128 bits. Every aarch64 instruction that writes a scalar to a vector register zeroes the rest of it, which LLVM knows of
+   * loads only that nobody else uses: what is made here is opaque to it.
+   */
+  #zeroExtendScalar(a: IrValue): IrValue {
+    const { fn } = this;
+    const type = "<2 x i64>";
+    if (this.#loaded.has(a)) {
+      const lanes = laneType(128, a.width);
+      const vector = fn.emit(`insertelement ${lanes} zeroinitializer, ${fn.typed(a, `i${a.width}`)}, i64 0`);
+      const same = fn.emit(`bitcast ${lanes} ${vector} to ${type}`);
+      return fn.value(128, type, `call ${type} asm "", "=w,0"(${type} ${same}) memory(none)`);
+    }
+    const letter = a.width === 32 ? "s" : "d";
+    if (/float|double/.test(a.type)) {
+      const rhs = `call ${type} asm "fmov \${0:${letter}}, \${1:${letter}}", "=w,w"(${fn.typed(a, a.type)}) memory(none)`;
+      return fn.value(128, type, rhs);
+    }
+    const from = a.width === 32 ? "w" : "x";
+    const operand = fn.typed(a, `i${a.width}`);
+    return fn.value(128, type, `call ${type} asm "fmov \${0:${letter}}, \${1:${from}}", "=w,r"(${operand}) memory(none)`);
+  }
+
+  /** Notes that a value comes from memory and that nobody has used it yet. */
+  noteLoaded(a: IrValue): IrValue {
+    this.#loaded.add(a);
+    return a;
   }
 
   sext(a: IrValue, width: number): IrValue {

@@ -58,7 +58,7 @@ export class IrMemory {
       `load${this.#access} ${type}, ptr ${pointer}, align 1, !tbaa ${TBAA.mem}`,
     );
     if (this.ordered) this.#fn.effect("fence acquire");
-    return this.#keepsFaults ? this.#wholly(value) : value;
+    return this.#keepsFaults ? this.#wholly(value) : this.#ops.noteLoaded(value);
   }
 
   /** LLVM for aarch64 reads less of even a volatile vector when only some lanes of it are used: this uses them all. */

@@ -131,11 +131,11 @@ const sumDifferences: Binding = (ops, operands) => {
 };
 
 const multiplyAddWords: Binding = (ops, [a, b]) => {
-  const half = (low: number): IrValue => {
-    const [x, y] = [a!, b!].map((value) => ops.widen(ops.bits(value, low, 64), 16, 32, true));
+  const half = (lanes: readonly number[]): IrValue => {
+    const [x, y] = [a!, b!].map((value) => ops.widen(ops.shuffle(16, value, value, lanes), 16, 32, true));
     return ops.lanes("mul", 32, x!, y!);
   };
-  const pair = [half(0), half(64)].map((value) => [value, WORDS] as const);
+  const pair = [half([0, 1, 2, 3]), half([4, 5, 6, 7])].map((value) => [value, WORDS] as const);
   return call(ops, "llvm.aarch64.neon.addp.v4i32", WORDS, pair);
 };
 
