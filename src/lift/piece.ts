@@ -9,7 +9,7 @@
 
 import { CpuState, offsetOf } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
-import { IrFunction, type IrModule, IrValue, TBAA } from "../llvm/index.ts";
+import { IrFunction, type IrModule, IrValue, PendingValue, TBAA } from "../llvm/index.ts";
 import { TABLE } from "../sem/index.ts";
 import { FLOW, type Instruction } from "../x86/index.ts";
 import { bulkElementBytes, bulkSteps } from "./bulk.ts";
@@ -175,6 +175,7 @@ export class PieceWriter implements PieceHooks {
   skipIf(condition: IrValue): void {
     const fn = this.#fn;
     const rest = fn.newLabel("more");
+    this.#sem.settleState();
     const target = this.#edge(this.#blockEnd);
     fn.branch(condition, target, rest);
     fn.begin(rest);
@@ -291,6 +292,7 @@ export class PieceWriter implements PieceHooks {
     if (elementBytes === 0) return;
     const fn = this.#fn;
     const sem = this.#sem;
+    sem.settleState();
     for (const { condition, move } of bulkSteps(sem, instruction, elementBytes)) {
       const [block, rest] = [fn.newLabel("bulk"), fn.newLabel("rest")];
       const before = sem.state.slice();
@@ -306,6 +308,7 @@ export class PieceWriter implements PieceHooks {
   #endBlock(block: Block): void {
     const sem = this.#sem;
     const { control } = sem;
+    sem.settleState();
     const live = this.#context.liveAfter.get(block)!;
     const target = this.#context.map.targets.get(this.#pc);
     switch (block.flow) {
@@ -395,10 +398,11 @@ export class PieceWriter implements PieceHooks {
 
   #addExit(exit: ExitWithout<"label">): string {
     const label = this.#fn.newLabel("exit");
-    // A flag that is forced later, in another block, must be made once more in the exit.
+    // What is forced or settled later, in another block, must be made once more in the exit.
     const state = exit.state.slice();
-    for (let v = FLAG_FIRST; v < VARIABLE_COUNT; v++) {
+    for (let v = 0; v < VARIABLE_COUNT; v++) {
       const slot = state[v];
+      if (slot instanceof PendingValue && !slot.isSettled) state[v] = slot.again();
       if (slot instanceof LazyFlag) state[v] = slot.forced ?? new LazyFlag(slot.make);
     }
     this.#exits.push({ ...exit, label, state } as Exit);
@@ -495,6 +499,7 @@ export class PieceWriter implements PieceHooks {
   #writeExit(exit: Exit): void {
     const fn = this.#fn;
     fn.begin(exit.label);
+    this.#sem.settle(exit.state.filter((slot) => slot instanceof PendingValue));
     for (const v of IN_MEMORY) {
       if (!isLive(v, exit.live)) continue;
       if (exit.state[v] !== undefined || this.#latches.length > 0) this.#storeBack(v, exit.state[v]);

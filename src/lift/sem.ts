@@ -11,6 +11,7 @@ import {
   IrNativeOps,
   IrValue,
   laneType,
+  PendingValue,
   type Place,
 } from "../llvm/index.ts";
 import { type Flag, type Sem, Unsupported } from "../sem/index.ts";
@@ -81,6 +82,7 @@ interface Region {
 const FIELD_WIDTHS = new Map(CpuState.fields.map((f) => [f.name, f.sizeBytes * 8]));
 
 export class LiftSem extends IrNativeOps implements Sem<IrValue> {
+  protected override readonly delaysNans = true;
   readonly #hooks: PieceHooks;
   readonly #memory: IrMemory;
   readonly #options: LiftOptions;
@@ -159,6 +161,11 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     assert(value.width === 1, "a flag is one bit wide");
     if (keep) flag.forced = value;
     return value;
+  }
+
+  /** Makes right what is pending in the variables; to be called where paths part or meet, as both sides may need it. */
+  settleState(): void {
+    this.settle(this.state.filter((slot) => slot instanceof PendingValue));
   }
 
   /** An address in the guest's file as a run-time value. */
@@ -385,6 +392,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
       return;
     }
     const { fn } = this;
+    this.settle([value]);
     const [yes, join] = [fn.newLabel("store"), fn.newLabel("stored")];
     fn.branch(condition, yes, join);
     fn.begin(yes);

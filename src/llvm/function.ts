@@ -1,7 +1,7 @@
 // Text of one LLVM module and of the functions in it. Functions are appended line by line, blocks in the order in which
 // they are begun; every name is fresh. This file and its neighbours are the only ones that know IR's syntax.
 
-import { constantText, IrValue, type Target, type View } from "./value.ts";
+import { constantText, IrValue, PendingValue, type Target, type View } from "./value.ts";
 
 const TRIPLES: Readonly<Record<Target, string>> = {
   x86_64: "x86_64-unknown-linux-gnu",
@@ -152,6 +152,7 @@ export class IrFunction {
       const integer = type.replace("half", "i16").replace("float", "i32").replace("double", "i64");
       return this.emit(`bitcast ${integer} ${constantText(integer, value.constant)} to ${type}`);
     }
+    if (value instanceof PendingValue) value.settle();
     const home = value.views[0]!;
     for (const view of value.views) {
       // A view made elsewhere than at the definition may not dominate the block being written.

@@ -3,4 +3,4 @@ export { type AtomicOp, FAULT_ROW_WORDS, FAULTS_SECTION, GuardedMemory, type Pla
 export { IrMemory } from "./memory.ts";
 export { IrNativeOps } from "./native-ops.ts";
 export { IrOps } from "./ops.ts";
-export { floatType, IrValue, laneType, type Target, type View } from "./value.ts";
+export { floatType, IrValue, laneType, PendingValue, type Target, type View } from "./value.ts";

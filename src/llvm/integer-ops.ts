@@ -200,7 +200,11 @@ export class IrIntegerOps {
     }
     const from = a.width === 32 ? "w" : "x";
     const operand = fn.typed(a, `i${a.width}`);
-    return fn.value(128, type, `call ${type} asm "fmov \${0:${letter}}, \${1:${from}}", "=w,r"(${operand}) memory(none)`);
+    return fn.value(
+      128,
+      type,
+      `call ${type} asm "fmov \${0:${letter}}, \${1:${from}}", "=w,r"(${operand}) memory(none)`,
+    );
   }
 
   /** Notes that a value comes from memory and that nobody has used it yet. */

@@ -3,10 +3,11 @@
 // Operations that round are constrained intrinsics with dynamic rounding, so that LLVM neither folds them in the wrong
 // rounding mode nor moves them over a change of it. NaN results are chosen here and not left to the instruction: LLVM
 // may swap the operands of a commutative operation, and aarch64 has another priority (signalling before quiet) and a
-// positive default NaN.
+// positive default NaN. Where a value's user passes NaNs on, the choice is left to that (PendingValue): one look at the
+// results of a chain of operations, or of several side by side, is enough.
 
 import { bitType, IrLaneOps } from "./lane-ops.ts";
-import { floatType, type IrValue, laneType, mangle } from "./value.ts";
+import { type Exact, floatType, type IrValue, laneType, mangle, PendingValue } from "./value.ts";
 
 const PREDICATES = {
   eq: "oeq",
@@ -28,27 +29,35 @@ export type IrRounding = keyof typeof ROUNDINGS | "current";
 export type IrNegation = "none" | "all" | "even" | "odd";
 
 const DYNAMIC = ['metadata !"round.dynamic"', 'metadata !"fpexcept.ignore"'];
+/** Operations in a row whose NaNs nobody looks at: looking then takes code for each of them. */
+const MAX_DEPTH = 6;
 const MANTISSA_BITS = { 32: 23, 64: 52 } as const;
 
 /** The whole vocabulary of operations as LLVM IR. */
 export class IrOps extends IrLaneOps {
+  /** Whether NaNs may be looked at later; not where code branches behind this class's back. */
+  protected readonly delaysNans: boolean = false;
+
   fp(op: IrFpOp, laneBits: 32 | 64, a: IrValue, b: IrValue): IrValue {
     if (op === "min" || op === "max") {
-      const first = this.#fcmpBits(op === "min" ? "olt" : "ogt", laneBits, a, b);
-      return this.#select(first, laneBits, a, b);
+      return this.#passing(laneBits, [a, b], ([x, y]) => {
+        const first = this.#fcmpBits(op === "min" ? "olt" : "ogt", laneBits, x!, y!);
+        return this.#select(first, laneBits, x!, y!);
+      });
     }
-    const result = this.#constrained(`f${op}`, laneBits, a.width, [a, b]);
-    return this.#chooseNan(laneBits, result, [a, b]);
+    return this.#rounding(laneBits, [a, b], ([x, y]) => this.#constrained(`f${op}`, laneBits, a.width, [x!, y!]));
   }
 
   fsqrt(laneBits: 32 | 64, a: IrValue): IrValue {
-    return this.#chooseNan(laneBits, this.#constrained("sqrt", laneBits, a.width, [a]), [a]);
+    return this.#rounding(laneBits, [a], (operands) => this.#constrained("sqrt", laneBits, a.width, operands));
   }
 
   fma(laneBits: 32 | 64, a: IrValue, b: IrValue, c: IrValue, negateProduct: boolean, addend: IrNegation): IrValue {
-    const factor = negateProduct ? this.#negate(laneBits, a, "all") : a;
-    const result = this.#constrained("fma", laneBits, a.width, [factor, b, this.#negate(laneBits, c, addend)]);
-    return this.#chooseNan(laneBits, result, [a, b, c], negateProduct || addend !== "none");
+    const compute = ([x, y, z]: readonly IrValue[]): IrValue => {
+      const factor = negateProduct ? this.#negate(laneBits, x!, "all") : x!;
+      return this.#constrained("fma", laneBits, a.width, [factor, y!, this.#negate(laneBits, z!, addend)]);
+    };
+    return this.#rounding(laneBits, [a, b, c], compute, negateProduct || addend !== "none");
   }
 
   /** Flips signs, those of NaNs too. */
@@ -61,7 +70,8 @@ export class IrOps extends IrLaneOps {
   }
 
   fcmp(predicate: IrFpPredicate, laneBits: 32 | 64, a: IrValue, b: IrValue): IrValue {
-    const bits = this.#fcmpBits(PREDICATES[predicate], laneBits, a, b);
+    // Whatever NaN it is, it compares the same.
+    const bits = this.#fcmpBits(PREDICATES[predicate], laneBits, this.#fast(laneBits, a), this.#fast(laneBits, b));
     const type = laneType(a.width, laneBits);
     return this.fn.value(a.width, type, `sext ${bitType(a.width / laneBits)} ${bits} to ${type}`);
   }
@@ -69,9 +79,9 @@ export class IrOps extends IrLaneOps {
   fpToInt(laneBits: 32 | 64, a: IrValue, to: number, rounding: IrRounding, signed: boolean): IrValue {
     // Code generators have no short way to 64-bit lanes from singles but by doubles, which hold every single.
     if (laneBits === 32 && to === 64 && a.width > 32) {
-      return this.fpToInt(64, this.fpConvert(32, a, 64), to, rounding, signed);
+      return this.fpToInt(64, this.fpConvert(32, this.#fast(32, a), 64), to, rounding, signed);
     }
-    return this.#laneByLane(laneBits, a, (value, lanes) => {
+    return this.#laneByLane(laneBits, this.#fast(laneBits, a), (value, lanes) => {
       // The conversion cuts towards zero by itself. rint, unlike nearbyint, notes an inexact result, as x86 does.
       const whole =
         rounding === "zero"
@@ -104,6 +114,10 @@ export class IrOps extends IrLaneOps {
 
   fpConvert(laneBits: 16 | 32 | 64, a: IrValue, to: 16 | 32 | 64): IrValue {
     if (laneBits === to) return a;
+    return this.#passing(laneBits, [a], ([x]) => this.#convert(laneBits, x!, to), to);
+  }
+
+  #convert(laneBits: 16 | 32 | 64, a: IrValue, to: 16 | 32 | 64): IrValue {
     return this.#laneByLane(laneBits, a, (value, lanes) => {
       const [from, type] = [floatType(value.width, laneBits), floatType(to * lanes, to)];
       const wider = to > laneBits;
@@ -114,6 +128,10 @@ export class IrOps extends IrLaneOps {
   }
 
   fpRound(laneBits: 32 | 64, a: IrValue, rounding: IrRounding): IrValue {
+    return this.#passing(laneBits, [a], ([x]) => this.#round(laneBits, x!, rounding));
+  }
+
+  #round(laneBits: 32 | 64, a: IrValue, rounding: IrRounding): IrValue {
     return this.#laneByLane(laneBits, a, (value) => {
       if (rounding === "current") return this.#constrained("nearbyint", laneBits, value.width, [value]);
       const type = floatType(value.width, laneBits);
@@ -149,35 +167,193 @@ export class IrOps extends IrLaneOps {
     return this.fn.value(ifOne.width, type, rhs);
   }
 
-  /** The first operand that is a NaN, quieted; if none is and `result` is, the negative default NaN; else `result`. */
-  #chooseNan(laneBits: 32 | 64, result: IrValue, operands: readonly IrValue[], negated = false): IrValue {
-    // On x86 an invalid operation gives the right NaN by itself, and a single NaN operand is propagated (with the sign that
-    // it was given); only the order of several must be restored, for which the last operand need not be looked at.
-    const suspects = negated ? operands : operands.slice(0, -1);
-    if (this.target !== "aarch64") return this.#firstNan(laneBits, suspects, result);
-    // Results without a NaN, which nearly all are, cost a comparison and a branch; the largest lane is a NaN if one is.
+  /** Moves lanes and bits: what is pending stays so where it moves as a whole. */
+  override bits(a: IrValue, low: number, width: number): IrValue {
+    if (!isPending(a) || width === a.width || low % a.laneBits !== 0 || width % a.laneBits !== 0)
+      return super.bits(a, low, width);
+    const lanes = (a.lanes >>> (low / a.laneBits)) & everyLane(width, a.laneBits);
+    if (lanes === 0) return super.bits(a.fast, low, width);
+    return this.#moved(a.laneBits, lanes, [a], ([x]) => super.bits(x!, low, width));
+  }
+
+  override concat(...parts: IrValue[]): IrValue {
+    const laneBits = parts.find(isPending)?.laneBits;
+    if (laneBits === undefined || parts.length === 1 || !this.#fit(laneBits, parts)) return super.concat(...parts);
+    let lanes = 0;
+    for (const part of parts) lanes = (lanes << (part.width / laneBits)) | (isPending(part) ? part.lanes : 0);
+    return this.#moved(laneBits, lanes, parts, (values) => super.concat(...values));
+  }
+
+  override zext(a: IrValue, width: number): IrValue {
+    if (!isPending(a) || width === a.width) return super.zext(a, width);
+    return this.#moved(a.laneBits, a.lanes, [a], ([x]) => super.zext(x!, width));
+  }
+
+  override setLane(a: IrValue, laneBits: number, index: number, value: IrValue): IrValue {
+    if (a.width === laneBits || !(isPending(a) || isPending(value)) || !this.#fit(laneBits, [a, value]))
+      return super.setLane(a, laneBits, index, value);
+    const lanes = ((isPending(a) ? a.lanes : 0) & ~(1 << index)) | (isPending(value) ? 1 << index : 0);
+    const move = ([x, y]: readonly IrValue[]): IrValue => super.setLane(x!, laneBits, index, y!);
+    return lanes === 0 ? move([fastOf(a), value]) : this.#moved(laneBits, lanes, [a, value], move);
+  }
+
+  override shuffle(laneBits: number, a: IrValue, b: IrValue, indices: readonly number[]): IrValue {
+    if (!(isPending(a) || isPending(b)) || !this.#fit(laneBits, [a, b])) return super.shuffle(laneBits, a, b, indices);
+    const count = a.width / laneBits;
+    const isSuspect = (index: number): boolean => {
+      const from = index < count ? a : b;
+      return isPending(from) && (from.lanes & (1 << (index % count))) !== 0;
+    };
+    const lanes = indices.reduce((set, index, i) => set | (isSuspect(index) ? 1 << i : 0), 0);
+    const move = ([x, y]: readonly IrValue[]): IrValue => super.shuffle(laneBits, x!, y!, indices);
+    return lanes === 0 ? move([fastOf(a), fastOf(b)]) : this.#moved(laneBits, lanes, [a, b], move);
+  }
+
+  /** Makes values right that are pending, with one look at all of them. */
+  settle(values: Iterable<IrValue>): void {
+    const pending = [...new Set(values)].filter(isPending);
+    if (pending.length === 0) return;
     const { fn } = this;
-    const type = floatType(result.width, laneBits);
-    const scalar = floatType(laneBits, laneBits);
     const [wrong, join] = [fn.newLabel("nan"), fn.newLabel("number")];
+    const fast = pending.map((value) => fn.text(value.fast, value.fast.type));
+    const isNan = this.#hasNan(pending);
     const before = fn.label;
-    const resultText = fn.text(result, type);
-    const largest =
-      result.width === laneBits
-        ? resultText
-        : fn.intrinsic(`llvm.vector.reduce.fmaximum.${mangle(type)}`, scalar, [`${type} ${resultText}`]);
-    const isNan = fn.emit(`fcmp uno ${scalar} ${largest}, ${largest}`);
-    fn.branch(fn.named(1, "i1", isNan), wrong, join, true);
+    fn.branch(isNan, wrong, join, true);
     fn.begin(wrong);
     // Keeps code generators from computing all this in advance, to save the branch.
     fn.effect('call void asm sideeffect "", ""()');
-    const lanesNan = this.#fcmpBits("uno", laneBits, result, result);
-    const fixed = this.#firstNan(laneBits, operands, this.#defaultNan(laneBits, result.width));
-    const fixedText = fn.text(this.#select(lanesNan, laneBits, fixed, result), type);
+    const known: Exact = new Map();
+    const exact = pending.map((value) => fn.text(value.exact(known), value.fast.type));
     const after = fn.label;
     fn.jump(join);
     fn.begin(join);
-    return fn.value(result.width, type, `phi ${type} [ ${resultText}, %${before} ], [ ${fixedText}, %${after} ]`);
+    pending.forEach((value, i) => {
+      const { type } = value.fast;
+      const name = fn.emit(`phi ${type} [ ${fast[i]}, %${before} ], [ ${exact[i]}, %${after} ]`);
+      value.views.push({ type, name, block: fn.block });
+    });
+  }
+
+  /** Whether a lane that may be wrong is a NaN. */
+  #hasNan(pending: readonly PendingValue[]): IrValue {
+    const { fn } = this;
+    const [scalars, vectors] = [new Map<string, string[]>(), new Map<string, string[]>()];
+    const add = (map: Map<string, string[]>, type: string, text: string): void => {
+      const list = map.get(type);
+      if (list) list.push(text);
+      else map.set(type, [text]);
+    };
+    // The larger of two is a NaN if one is.
+    const larger = (type: string, texts: string[], left: number): void => {
+      while (texts.length > left) {
+        const [x, y] = texts.splice(0, 2);
+        texts.push(fn.intrinsic(`llvm.maximum.${mangle(type)}`, type, [`${type} ${x}`, `${type} ${y}`]));
+      }
+    };
+    for (const { fast, laneBits, lanes } of pending) {
+      const scalar = floatType(laneBits, laneBits);
+      if (fast.width > laneBits && lanes === everyLane(fast.width, laneBits)) {
+        for (let low = 0; low < fast.width; low += 128) {
+          const part = super.bits(fast, low, Math.min(128, fast.width));
+          const type = floatType(part.width, laneBits);
+          add(vectors, type, fn.text(part, type));
+        }
+        continue;
+      }
+      for (let i = 0; i < fast.width / laneBits; i++)
+        if (lanes & (1 << i)) add(scalars, scalar, fn.text(super.bits(fast, i * laneBits, laneBits), scalar));
+    }
+    for (const [type, texts] of vectors) {
+      larger(type, texts, 1);
+      const scalar = type.split(" ").at(-1)!.slice(0, -1);
+      const name = `llvm.vector.reduce.fmaximum.${mangle(type)}`;
+      add(scalars, scalar, fn.intrinsic(name, scalar, [`${type} ${texts[0]}`]));
+    }
+    const found = [...scalars].map(([type, texts]) => {
+      larger(type, texts, 2);
+      return fn.value(1, "i1", `fcmp uno ${type} ${texts[0]}, ${texts[1] ?? texts[0]}`);
+    });
+    return found.reduce((x, y) => this.or(x, y));
+  }
+
+  /** What an operation may use whose result says nothing of which NaN a lane is. */
+  #fast(laneBits: number, a: IrValue): IrValue {
+    return isPending(a) && a.laneBits === laneBits ? a.fast : a;
+  }
+
+  /** Whether all that is pending has lanes of this width, and none too many operations behind it; else it is made right. */
+  #fit(laneBits: number, values: readonly IrValue[]): boolean {
+    const isFit = values.every(
+      (value) => !isPending(value) || (value.laneBits === laneBits && value.depth < MAX_DEPTH),
+    );
+    if (!isFit) this.settle(values);
+    return isFit;
+  }
+
+  #moved(
+    laneBits: number,
+    lanes: number,
+    operands: readonly IrValue[],
+    move: (operands: readonly IrValue[]) => IrValue,
+  ): IrValue {
+    const depth = Math.max(...operands.map((operand) => (isPending(operand) ? operand.depth : 0)));
+    // What is pending now must be asked for what is exact, even if it has been made right somewhere else until then.
+    const exacts = operands.map((operand) =>
+      isPending(operand) ? (known: Exact) => operand.exact(known) : () => operand,
+    );
+    const makeExact = (known: Exact): IrValue => move(exacts.map((exact) => exact(known)));
+    return this.#pending(move(operands.map(fastOf)), { laneBits, lanes, depth, makeExact });
+  }
+
+  #pending(fast: IrValue, more: Pick<PendingValue, "laneBits" | "lanes" | "depth" | "makeExact">): PendingValue {
+    return new PendingValue(fast, more, (value) => this.settle([value]));
+  }
+
+  /** A result whose lanes are NaNs exactly where a lane of an operand that it takes over is one. */
+  #passing(
+    laneBits: number,
+    operands: readonly IrValue[],
+    compute: (operands: readonly IrValue[]) => IrValue,
+    to = laneBits,
+  ): IrValue {
+    if (!operands.some(isPending) || !this.#fit(laneBits, operands)) return compute(operands);
+    const lanes = operands.reduce((set, operand) => set | (isPending(operand) ? operand.lanes : 0), 0);
+    return this.#moved(to, lanes, operands, compute);
+  }
+
+  /**
+   * A result that is computed, with x86's NaNs: the first operand that is one, quieted; if none is, the negative default NaN.
+   */
+  #rounding(
+    laneBits: 32 | 64,
+    operands: readonly IrValue[],
+    compute: (operands: readonly IrValue[]) => IrValue,
+    negated = false,
+  ): IrValue {
+    if (this.target !== "aarch64") {
+      // On x86 an invalid operation gives the right NaN by itself, and a single NaN operand is propagated (with the sign that
+      // it was given); only the order of several must be restored, for which the last operand need not be looked at.
+      return this.#firstNan(laneBits, negated ? operands : operands.slice(0, -1), compute(operands));
+    }
+    const fits = this.#fit(laneBits, operands);
+    const exacts = operands.map((operand) =>
+      fits && isPending(operand) ? (known: Exact) => operand.exact(known) : () => operand,
+    );
+    const fast = compute(fits ? operands.map(fastOf) : operands);
+    const makeExact = (known: Exact): IrValue => {
+      const isNan = this.#fcmpBits("uno", laneBits, fast, fast);
+      const nan = this.#firstNan(
+        laneBits,
+        exacts.map((exact) => exact(known)),
+        this.#defaultNan(laneBits, fast.width),
+      );
+      return this.#select(isNan, laneBits, nan, fast);
+    };
+    const depth = fits ? 1 + Math.max(...operands.map((operand) => (isPending(operand) ? operand.depth : 0))) : 1;
+    const lanes = everyLane(fast.width, laneBits);
+    const value = this.#pending(fast, { laneBits, lanes, depth, makeExact });
+    if (!this.delaysNans) value.settle();
+    return value;
   }
 
   /** The first operand that is a NaN, quieted, or `otherwise`; lane by lane. */
@@ -195,6 +371,20 @@ export class IrOps extends IrLaneOps {
     const payload = (1n << (BigInt(MANTISSA_BITS[laneBits]) - 1n)) - 1n;
     return this.splat(this.int(laneBits, ((1n << BigInt(laneBits)) - 1n) ^ payload), width);
   }
+}
+
+function isPending(value: IrValue): value is PendingValue {
+  return value instanceof PendingValue && !value.isSettled;
+}
+
+/** A value that is right but for NaNs. */
+function fastOf(value: IrValue): IrValue {
+  return isPending(value) ? value.fast : value;
+}
+
+/** A bit for each lane. */
+function everyLane(width: number, laneBits: number): number {
+  return (1 << (width / laneBits)) - 1;
 }
 
 /** The bits of a number of 32 or 64 bits. */

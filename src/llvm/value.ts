@@ -36,6 +36,67 @@ export class IrValue {
   }
 }
 
+/** Values that have been asked for once, when several are made at the same place. */
+export type Exact = Map<PendingValue, IrValue>;
+
+/**
+ * A result of floating-point operations that is right in every lane that is no NaN, and whose NaNs nobody has looked at yet
+ * (float-ops.ts). Whoever asks for its text makes it right first; operations that pass NaNs on ask for `fast`.
+ */
+export class PendingValue extends IrValue {
+  readonly fast: IrValue;
+  readonly laneBits: number;
+  /** The lanes that may be wrong if they are NaNs, a bit each. */
+  readonly lanes: number;
+  /** Operations since the last value that was certain. */
+  readonly depth: number;
+  /** Computes the right value at the place of writing. */
+  readonly makeExact: (known: Exact) => IrValue;
+  readonly #settle: (value: PendingValue) => void;
+
+  constructor(
+    fast: IrValue,
+    more: Pick<PendingValue, "laneBits" | "lanes" | "depth" | "makeExact">,
+    settle: (value: PendingValue) => void,
+  ) {
+    super(fast.width, undefined, []);
+    this.fast = fast;
+    this.laneBits = more.laneBits;
+    this.lanes = more.lanes;
+    this.depth = more.depth;
+    this.makeExact = more.makeExact;
+    this.#settle = settle;
+  }
+
+  override get type(): string {
+    return this.isSettled ? super.type : this.fast.type;
+  }
+
+  /** Whether it has been made right, where the place of writing dominates all that follows. */
+  get isSettled(): boolean {
+    return this.views.length > 0;
+  }
+
+  settle(): void {
+    if (!this.isSettled) this.#settle(this);
+  }
+
+  /** The same, to be made right at another place. */
+  again(): PendingValue {
+    return new PendingValue(this.fast, this, this.#settle);
+  }
+
+  /** The right value, at the place of writing. */
+  exact(known: Exact): IrValue {
+    let value = known.get(this);
+    if (!value) {
+      value = this.makeExact(known);
+      known.set(this, value);
+    }
+    return value;
+  }
+}
+
 /** The LLVM type of `width` bits cut into lanes of integers; a single lane is a plain integer. */
 export function laneType(width: number, laneBits: number): string {
   const lanes = width / laneBits;
