@@ -195,7 +195,7 @@ class FunctionWriter implements PieceHooks {
     const live = liveAfter.get(block)!;
     if (control?.kind === "branch" || control?.kind === "again") {
       const text = fn.text(control.condition, "i1");
-      this.#store(live);
+      this.#store(live.rare);
       const [one, zero] = [fn.newLabel("one"), fn.newLabel("zero")];
       fn.end(`br i1 ${text}, label %${one}, label %${zero}`);
       fn.begin(one);
@@ -208,7 +208,7 @@ class FunctionWriter implements PieceHooks {
       }
       return;
     }
-    this.#store(live);
+    this.#store(live.rare);
     if (block.flow === FLOW.next || block.flow === FLOW.repeat) this.#goTo(block.end);
     else if (block.flow === FLOW.jump) this.#goTo(target!);
     else if (block.flow === FLOW.syscall) {

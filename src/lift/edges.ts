@@ -3,7 +3,7 @@
 
 import type { IrFunction } from "../llvm/index.ts";
 import { DEAD, LazyFlag, type LiftSem, type Slot } from "./sem.ts";
-import { isLive, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
+import { isLive, type Live, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
 
 /** A way into a block: from where, and with what in the variables. */
 export interface Incoming {
@@ -20,13 +20,14 @@ export function emptyState(): Slot[] {
 }
 
 /** The state as it is now, for an edge that leaves the block being written; what is not live is dropped. */
-export function snapshot(sem: LiftSem, live: number): Incoming {
+export function snapshot(sem: LiftSem, live: Live): Incoming {
   const state = sem.state.slice();
   const texts: (string | undefined)[] = new Array<string | undefined>(VARIABLE_COUNT).fill(undefined);
   for (let v = 0; v < VARIABLE_COUNT; v++) {
     let slot = state[v];
-    if (!isLive(v, live)) slot = DEAD;
+    // What a function leaves alone it keeps, for callers that know that it does.
     if (slot === undefined) continue;
+    if (!isLive(v, live)) slot = DEAD;
     if (slot instanceof LazyFlag) slot = sem.force(slot, true);
     state[v] = slot;
     texts[v] = slot === DEAD ? "" : sem.fn.text(slot, VARIABLES[v]!.type);

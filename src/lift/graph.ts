@@ -7,6 +7,7 @@
 
 import { FLOW, type Flow } from "../x86/index.ts";
 import { type CodeMap, type JumpTable, MARK } from "./code-map.ts";
+import type { Live } from "./variables.ts";
 
 export interface Block {
   readonly start: number;
@@ -38,7 +39,7 @@ export interface Block {
   /** Position in reverse post-order. */
   order: number;
   /** What is read before written from here on (see liveness.ts). */
-  live: number;
+  live: Live;
 }
 
 export interface Piece {
@@ -144,7 +145,7 @@ export class Graph {
       isHead: false,
       isEntered: false,
       order: -1,
-      live: 0,
+      live: { rare: 0, vectors: 0 },
     });
     return rest;
   }

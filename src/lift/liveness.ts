@@ -16,21 +16,44 @@
 import { FLOW } from "../x86/index.ts";
 import { MARK } from "./code-map.ts";
 import type { Block, Graph } from "./graph.ts";
-import { ALL_LIVE, REGISTERS_LIVE } from "./variables.ts";
+import { ALL_LIVE, ARGUMENT_VECTORS_LIVE, type Live, REGISTERS_LIVE, RESULT_VECTORS_LIVE } from "./variables.ts";
 
 /** What an instruction does to the variables of which liveness is computed. */
 export interface Effects {
   /** What it reads before it writes it. */
-  readonly uses: number;
+  readonly uses: Live;
   /** What it writes whatever happens. */
-  readonly kills: number;
+  readonly kills: Live;
   /** What of that it takes as it is from memory. */
-  readonly restores: number;
+  readonly restores: Live;
 }
 
+/** What is taken of code that is not known, for one of the two masks. */
+interface Agreement {
+  readonly mask: keyof Live;
+  /** What calls and returns carry at all. */
+  readonly carried: number;
+  /** What an unknown function may read. */
+  readonly taken: number;
+  /** What an unknown caller may read. */
+  readonly returned: number;
+}
+
+const AGREEMENTS: readonly Agreement[] = [
+  { mask: "rare", carried: REGISTERS_LIVE, taken: 0, returned: 0 },
+  { mask: "vectors", carried: -1, taken: ARGUMENT_VECTORS_LIVE, returned: RESULT_VECTORS_LIVE },
+];
+
 /** Fills in `live` of every block; gives what is live after each block's last instruction. */
-export function computeLive(graph: Graph, effectsAt: (pc: number) => Effects): Map<Block, number> {
-  return new Solver(graph, effectsAt).solve();
+export function computeLive(graph: Graph, effectsAt: (pc: number) => Effects): Map<Block, Live> {
+  const [rare, vectors] = AGREEMENTS.map((agreement) => new Solver(graph, effectsAt, agreement).solve());
+  const after = new Map<Block, Live>();
+  for (const block of graph.blocks.values()) {
+    const [r, v] = [rare!.get(block)!, vectors!.get(block)!];
+    block.live = { rare: r.live, vectors: v.live };
+    after.set(block, { rare: r.after, vectors: v.after });
+  }
+  return after;
 }
 
 /** The block at which an interpreted block goes on, if it does. */
@@ -96,6 +119,8 @@ function findReferred(graph: Graph): Set<Block> {
 
 interface Node {
   readonly block: Block;
+  /** What is live at its start. */
+  live: number;
   readonly uses: number;
   readonly kills: number;
   /** What is as it was loaded from memory at the block's end, and nothing in it has read since. */
@@ -119,14 +144,16 @@ interface Node {
 
 class Solver {
   readonly #graph: Graph;
+  readonly #agreement: Agreement;
   readonly #nodes = new Map<Block, Node>();
   // Indirect calls reach any function whose address is taken; those return behind any indirect call and, if an indirect
   // jump led to them, wherever the function that jumped returns to.
   #liveAtIndirectTargets = 0;
   #liveAtIndirectReturns = 0;
 
-  constructor(graph: Graph, effectsAt: (pc: number) => Effects) {
+  constructor(graph: Graph, effectsAt: (pc: number) => Effects, agreement: Agreement) {
     this.#graph = graph;
+    this.#agreement = agreement;
     for (const block of graph.blocks.values()) this.#nodes.set(block, this.#makeNode(graph, block, effectsAt));
     const returning = findReturning(graph);
     const referred = findReferred(graph);
@@ -138,21 +165,23 @@ class Solver {
 
   #makeNode(graph: Graph, block: Block, effectsAt: (pc: number) => Effects): Node {
     let [uses, kills, restores] = [0, 0, 0];
+    const { mask } = this.#agreement;
     for (const pc of block.pcs) {
       const effects = effectsAt(pc);
-      uses |= effects.uses & ~kills;
-      kills |= effects.kills;
-      restores = (restores & ~effects.uses & ~effects.kills) | effects.restores;
+      uses |= effects.uses[mask] & ~kills;
+      kills |= effects.kills[mask];
+      restores = (restores & ~effects.uses[mask] & ~effects.kills[mask]) | effects.restores[mask];
     }
     const after = blockAfter(graph, block);
     const lists = { before: [], returnPoints: [], dependents: [] };
     return {
       block,
+      live: 0,
       uses,
       kills,
       restores,
       restored: 0,
-      liveAtReturn: 0,
+      liveAtReturn: this.#agreement.returned,
       after,
       isQueued: true,
       isReferred: false,
@@ -183,14 +212,15 @@ class Solver {
     } else back.dependents.push(node);
   }
 
-  solve(): Map<Block, number> {
+  /** What is live at each block's start and after its last instruction. */
+  solve(): Map<Block, { readonly live: number; readonly after: number }> {
     const nodes = [...this.#nodes.values()];
     this.#settle(nodes.slice());
     // What is restored for others is live at returns, and that may be what makes another's use of it plain.
     const restoring = nodes.filter((node) => node.restores !== 0);
     for (let queue = this.#findRestores(restoring); queue.length > 0; queue = this.#findRestores(restoring))
       this.#settle(queue);
-    return new Map(nodes.map((node) => [node.block, this.#liveOut(node)]));
+    return new Map(nodes.map((node) => [node.block, { live: node.live, after: this.#liveOut(node) }]));
   }
 
   /** Adds what is loaded and never read to what is live at returns; gives the nodes that changed. */
@@ -219,24 +249,30 @@ class Solver {
     }
   }
 
+  #liveAt(block: Block | null | undefined, otherwise: number): number {
+    return block ? this.#nodes.get(block)!.live : otherwise;
+  }
+
   #liveOut({ block, liveAtReturn, after }: Node): number {
-    if (block.isInterpreted) return after?.live ?? 0;
+    const { carried, taken } = this.#agreement;
+    if (block.isInterpreted) return this.#liveAt(after, 0);
+    // Unknown code leaves alone what it does not take.
+    const behindCall = (): number => carried & this.#liveAt(block.returnPoint, carried);
     switch (block.flow) {
       case FLOW.ret:
         return liveAtReturn;
       case FLOW.call:
-        if (block.callee) return block.callee.live;
-        return REGISTERS_LIVE & (block.returnPoint?.live ?? REGISTERS_LIVE);
+        return block.callee ? this.#liveAt(block.callee, 0) : taken | behindCall();
       case FLOW.indirectCall:
-        return this.#liveAtIndirectTargets | (REGISTERS_LIVE & (block.returnPoint?.live ?? REGISTERS_LIVE));
+        return this.#liveAtIndirectTargets | taken | behindCall();
       case FLOW.indirectJump:
-        if (!block.table) return this.#liveAtIndirectTargets | (REGISTERS_LIVE & liveAtReturn);
+        if (!block.table) return this.#liveAtIndirectTargets | taken | (carried & liveAtReturn);
         break;
       default:
         break;
     }
     let live = 0;
-    for (const successor of block.successors) live |= successor.live;
+    for (const successor of block.successors) live |= this.#liveAt(successor, 0);
     return live;
   }
 
@@ -251,18 +287,19 @@ class Solver {
     const isTaken = (block.marks & MARK.addressTaken) !== 0;
     let atReturn = node.liveAtReturn | node.restored | (isTaken ? this.#liveAtIndirectReturns : 0);
     for (const before of node.before) atReturn |= before.liveAtReturn;
-    const mayReturn = this.#isImport(block) ? REGISTERS_LIVE : ALL_LIVE;
-    for (const point of node.returnPoints) atReturn |= point.live & mayReturn;
+    const { mask, carried } = this.#agreement;
+    const mayReturn = this.#isImport(block) ? carried : ALL_LIVE[mask];
+    for (const point of node.returnPoints) atReturn |= this.#liveAt(point, 0) & mayReturn;
     const isAtReturnChanged = atReturn !== node.liveAtReturn;
     node.liveAtReturn = atReturn;
     if (node.isReferred) {
-      if (block.flow === FLOW.indirectCall) this.#liveAtIndirectReturns |= block.returnPoint?.live ?? 0;
+      if (block.flow === FLOW.indirectCall) this.#liveAtIndirectReturns |= this.#liveAt(block.returnPoint, 0);
       if (block.flow === FLOW.indirectJump && !block.table) this.#liveAtIndirectReturns |= atReturn;
     }
 
-    const live = block.live | node.uses | (this.#liveOut(node) & ~node.kills);
-    const isLiveChanged = live !== block.live;
-    block.live = live;
+    const live = node.live | node.uses | (this.#liveOut(node) & ~node.kills);
+    const isLiveChanged = live !== node.live;
+    node.live = live;
     // What other code leads to as well is hardly a function: more likely a number that looks like an address.
     if (isTaken && block.predecessors.length === 0) this.#liveAtIndirectTargets |= live;
     return isAtReturnChanged || isLiveChanged;

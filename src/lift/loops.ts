@@ -11,6 +11,7 @@ import {
   FLAG_FIRST,
   GPR_FIRST,
   HIGH_FIRST,
+  isLive,
   LOW_FIRST,
   MASK_FIRST,
   MID_FIRST,
@@ -92,6 +93,7 @@ export class Loop {
   /** Notes a way back. */
   addLatch(latch: Incoming): void {
     for (let v = 0; v < FLAG_FIRST; v++) {
+      if (!isLive(v, this.head.live)) continue;
       if (this.#phis[v] === undefined && latch.state[v] !== this.#entry.slots[v])
         throw new LoopSurprise(VARIABLES[v]!.name);
     }

@@ -2,7 +2,7 @@
 // into shards of bounded size, which LLVM works on independently.
 
 import type { Variant } from "../abi/index.ts";
-import { IrFunction, IrModule } from "../llvm/index.ts";
+import { IrFunction, IrModule, IrValue } from "../llvm/index.ts";
 import { TABLE, Unsupported } from "../sem/index.ts";
 import { FLOW, type Instruction } from "../x86/index.ts";
 import { type CodeMap, MARK, type Shape } from "./code-map.ts";
@@ -13,7 +13,17 @@ import { LiftInsn } from "./operands.ts";
 import { type LiftContext, PieceWriter } from "./piece.ts";
 import { findPrivateFrames } from "./private-frames.ts";
 import { type LiftOptions, LiftSem, type PieceHooks } from "./sem.ts";
-import { LOW_FIRST, liveBit, MASK_FIRST, REGISTERS_LIVE, VARIABLES } from "./variables.ts";
+import {
+  HIGH_FIRST,
+  type Live,
+  LOW_FIRST,
+  MASK_FIRST,
+  MID_FIRST,
+  REGISTERS_LIVE,
+  rareBit,
+  VARIABLES,
+  vectorBit,
+} from "./variables.ts";
 
 /**
  * A shard holds the pieces whose heads lie between two multiples of so many bytes. By addresses and not by size, so that
@@ -64,10 +74,10 @@ function probe(map: CodeMap, shape: Shape, options: LiftOptions): Effects | stri
   if (!semantic) return "not in the table";
   if (shape.key === "") return "too many kinds of instructions";
   const fn = new IrFunction(new IrModule("aarch64"), "define void @probe()");
-  let [read, isConditional] = [0, false];
+  let [read, isConditional]: [Live, boolean] = [NOTHING, false];
   const hooks: PieceHooks = {
     valueAtHead: (variable) => {
-      read |= liveBit(variable);
+      read = or(read, bitsOf(variable));
       return fn.named(VARIABLES[variable]!.width, VARIABLES[variable]!.type, "%probe");
     },
     anchor: () => ({ value: fn.named(64, "i64", "%probe"), at: 0n }),
@@ -90,18 +100,40 @@ function probe(map: CodeMap, shape: Shape, options: LiftOptions): Effects | stri
   }
   // Flags that the semantic reads but the CPU does not are handed through (a shift by 0): neither used nor killed.
   const through = sem.flagsRead & ~shape.flagsRead;
-  const uses = sem.control?.kind === "syscall" ? 0 : shape.flagsRead;
-  const written = isConditional ? 0 : writtenRegisters(sem);
+  const flagsUsed = sem.control?.kind === "syscall" ? 0 : shape.flagsRead;
+  const written = isConditional ? NOTHING : writtenRegisters(sem);
+  // What is made zero by a register and itself is not made of it.
+  const used = makesConstants(sem) ? NOTHING : { rare: read.rare & REGISTERS_LIVE, vectors: read.vectors };
   const isLoad = LOADS.test(shape.mnemonic) && instruction.opmask === 0 && instruction.operands[1]?.kind === "memory";
-  const isPlain = isLoad && written !== 0 && (read & REGISTERS_LIVE) === 0;
+  const isPlain = isLoad && used.rare === 0 && used.vectors === 0;
+  const restored = isPlain ? written : NOTHING;
   return {
-    uses: uses | (read & REGISTERS_LIVE),
-    kills: (sem.flagsSet & ~through) | written,
-    restores: FLAG_LOADS.test(shape.mnemonic) ? sem.flagsSet : isPlain ? written : 0,
+    uses: { rare: flagsUsed | used.rare, vectors: used.vectors },
+    kills: { rare: (sem.flagsSet & ~through) | written.rare, vectors: written.vectors },
+    restores: FLAG_LOADS.test(shape.mnemonic) ? { rare: sem.flagsSet, vectors: 0 } : restored,
   };
 }
 
-const LOADS = /^(?:Kmov|Vmov)/;
+const NOTHING: Live = { rare: 0, vectors: 0 };
+const bitsOf = (variable: number): Live => ({ rare: rareBit(variable), vectors: vectorBit(variable) });
+const or = (a: Live, b: Live): Live => ({ rare: a.rare | b.rare, vectors: a.vectors | b.vectors });
+/** The bits of a whole vector register. */
+const bitsOfVector = (register: number): Live =>
+  or(bitsOf(LOW_FIRST + register), or(bitsOf(MID_FIRST + register), bitsOf(HIGH_FIRST + register)));
+
+/** Whether all that the current instruction has written to vector registers is known. */
+function makesConstants(sem: LiftSem): boolean {
+  let found = false;
+  for (let v = LOW_FIRST; v < MASK_FIRST; v++) {
+    const slot = sem.state[v];
+    if (slot === undefined) continue;
+    if (!(slot instanceof IrValue) || slot.constant === undefined) return false;
+    found = true;
+  }
+  return found;
+}
+
+const LOADS = /^(?:Kmov|V?[Mm]ov)/;
 const FLAG_LOADS = /^Popfq?$/;
 
 function instructionAt(map: CodeMap, pc: number): Instruction {
@@ -111,32 +143,37 @@ function instructionAt(map: CodeMap, pc: number): Instruction {
 }
 
 /** The registers of which liveness is computed that the current instruction has wholly overwritten. */
-function writtenRegisters(sem: LiftSem): number {
-  let [written, kept] = [0, 0];
-  for (let v = 0; v < VARIABLES.length; v++) {
-    if (sem.state[v] === undefined) kept |= liveBit(v);
-    else written |= liveBit(v);
+function writtenRegisters(sem: LiftSem): Live {
+  let [written, kept] = [NOTHING, NOTHING];
+  for (let v = LOW_FIRST; v < VARIABLES.length; v++) {
+    if (sem.state[v] === undefined) kept = or(kept, bitsOf(v));
+    else written = or(written, bitsOf(v));
   }
-  return written & ~kept & REGISTERS_LIVE;
+  return { rare: written.rare & ~kept.rare & REGISTERS_LIVE, vectors: written.vectors & ~kept.vectors };
 }
 
 /** Whether an instruction may have to do with registers of which liveness is computed. */
 function touchesRegisters(instruction: Instruction): boolean {
-  return instruction.encoding === "evex" || instruction.operands.some(({ kind }) => kind === "mask");
+  return (
+    instruction.encoding !== "legacy" || instruction.operands.some(({ kind }) => kind === "mask" || kind === "vector")
+  );
 }
 
 const SAVES_STATE = /^(?:F?X(?:save|rstor))/;
 
 /** What an instruction does that the interpreter does: what its operands name, it may read. */
 function interpretedEffects(instruction: Instruction, flagsRead: number): Effects {
-  let uses = SAVES_STATE.test(instruction.mnemonic) ? REGISTERS_LIVE : 0;
-  if (instruction.opmask !== 0) uses |= liveBit(MASK_FIRST + instruction.opmask);
+  let uses: Live = SAVES_STATE.test(instruction.mnemonic) ? { rare: REGISTERS_LIVE, vectors: -1 } : NOTHING;
+  // Some read the first vector register without naming it.
+  uses = or(uses, or({ rare: flagsRead, vectors: 0 }, bitsOfVector(0)));
+  if (instruction.opmask !== 0) uses = or(uses, bitsOf(MASK_FIRST + instruction.opmask));
   for (const { kind, register } of instruction.operands) {
-    if (kind === "mask") uses |= liveBit(MASK_FIRST + register);
-    if (kind === "vector") uses |= liveBit(LOW_FIRST + register);
+    if (kind === "mask") uses = or(uses, bitsOf(MASK_FIRST + register));
+    if (kind === "vector") uses = or(uses, bitsOfVector(register));
   }
-  if (instruction.memory && instruction.memory.vsibWidth > 0) uses |= liveBit(LOW_FIRST + instruction.memory.index);
-  return { uses: uses | flagsRead, kills: 0, restores: 0 };
+  const { memory } = instruction;
+  if (memory && memory.vsibWidth > 0) uses = or(uses, bitsOfVector(memory.index));
+  return { uses, kills: NOTHING, restores: NOTHING };
 }
 
 /** What each instruction does. Those of a shape do the same, but for the registers: which these are is no part of a shape. */

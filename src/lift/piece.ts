@@ -27,6 +27,7 @@ import {
   FLAG_FIRST,
   IN_MEMORY,
   isLive,
+  type Live,
   PARAMETERS,
   VARIABLE_COUNT,
   VARIABLES,
@@ -50,7 +51,7 @@ export interface LiftContext {
   readonly map: CodeMap;
   readonly graph: Graph;
   /** What is live after each block. */
-  readonly liveAfter: ReadonlyMap<Block, number>;
+  readonly liveAfter: ReadonlyMap<Block, Live>;
   readonly options: LiftOptions;
   /** Stack frames that no other thread sees into; wanted where order counts. */
   readonly privateFrames: ReadonlyMap<Block, PrivateFrame>;
@@ -58,7 +59,7 @@ export interface LiftContext {
   readonly symbolPrefix?: string;
 }
 
-type Exit = { readonly label: string; readonly state: readonly Slot[]; readonly live: number } & (
+type Exit = { readonly label: string; readonly state: readonly Slot[]; readonly live: Live } & (
   | { readonly kind: "piece"; readonly target: Block }
   | { readonly kind: "dispatch"; readonly pc: number }
   | { readonly kind: "indirect"; readonly target: IrValue }
@@ -410,14 +411,14 @@ export class PieceWriter implements PieceHooks {
   }
 
   /** Jumps by the index of a jump table; indices outside, and another table than the known one, use the real target. */
-  #switch(block: Block, target: IrValue, live: number): void {
+  #switch(block: Block, target: IrValue, live: Live): void {
     const fn = this.#fn;
     const sem = this.#sem;
     const table = block.table!;
     const otherwise = this.#addExit({ kind: "indirect", target, state: sem.state, live });
     for (let i = 0; i < 6; i++) {
       const slot = sem.state[FLAG_FIRST + i];
-      if (live & (1 << i) && slot instanceof LazyFlag) sem.force(slot, true);
+      if (live.rare & (1 << i) && slot instanceof LazyFlag) sem.force(slot, true);
     }
     if (this.#tableBase) {
       const isOther = sem.ne(this.#tableBase, sem.address(table.table));
@@ -506,8 +507,11 @@ export class PieceWriter implements PieceHooks {
     }
     const args: string[] = [];
     for (const v of ARGUMENTS) {
-      const value = exit.state[v] as IrValue | undefined;
-      args.push(value ? fn.typed(value, VARIABLES[v]!.type) : this.#argumentAtHead(v));
+      const value = exit.state[v];
+      assert(!(value instanceof LazyFlag), "flags are no arguments");
+      const { type } = VARIABLES[v]!;
+      if (value === DEAD || (value && !isLive(v, exit.live))) args.push(`${type} ${this.#anything(type)}`);
+      else args.push(value ? fn.typed(value, type) : this.#argumentAtHead(v));
     }
     switch (exit.kind) {
       case "piece":
@@ -530,6 +534,12 @@ export class PieceWriter implements PieceHooks {
       default:
         this.#transfers.leave(exit.kind, this.#sem.address(exit.pc), args);
     }
+  }
+
+  /** A vector that nobody reads, without an instruction. */
+  #anything(type: string): string {
+    assert(type.startsWith("<"), "general registers are always live");
+    return this.#fn.emit(`call ${type} asm "", "=w"()`);
   }
 
   /** Stores a variable that lives in CpuState, if the piece changed it. */

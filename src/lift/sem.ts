@@ -118,6 +118,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   /** To be called before a block's first instruction. */
   startBlock(privateFrame: PrivateFrame): void {
     this.#region = null;
+    this.forgetPending();
     this.#privateFrame = privateFrame;
   }
 

@@ -92,30 +92,54 @@ export const PARAMETERS = `ptr noalias %state, ${[...ARGUMENTS.map((v) => VARIAB
 /** Parameter types of every piece. */
 export const PARAMETER_TYPES = `ptr, ${[...ARGUMENTS.map((v) => VARIABLES[v]!), ...MORE_ARGUMENTS].map(({ type }) => type).join(", ")}`;
 
-const UPPER_VECTOR_FIRST = 16;
+/** The first vector register that only AVX-512 has. */
+const NEW_VECTOR_FIRST = 16;
 const MASK_BIT = FLAG_NAMES.length;
 const VECTOR_BIT = MASK_BIT + 8;
 
-/** The bit of a variable in masks of what is live (liveness.ts); 0 = it always is. A vector register has one. */
-export function liveBit(variable: number): number {
+/**
+ * What is live (liveness.ts), as two masks: flags, mask registers and vector registers from the 16th on, these as a whole;
+ * and the first 16 vector registers, from bit 0 their low 128 bits, from bit 16 the rest of each. Or part of that.
+ */
+export interface Live {
+  readonly rare: number;
+  readonly vectors: number;
+}
+
+/** The bit of a variable in `rare`; 0 = it is not in it. */
+export function rareBit(variable: number): number {
   if (variable >= FLAG_FIRST) return 1 << (variable - FLAG_FIRST);
   if (variable >= MASK_FIRST) return 1 << (variable - MASK_FIRST + MASK_BIT);
   const register = variable < LOW_FIRST ? 0 : (variable - LOW_FIRST) % 32;
-  return register < UPPER_VECTOR_FIRST ? 0 : 1 << (register - UPPER_VECTOR_FIRST + VECTOR_BIT);
+  return register < NEW_VECTOR_FIRST ? 0 : 1 << (register - NEW_VECTOR_FIRST + VECTOR_BIT);
 }
 
-/** Whether a variable is in a mask of what is live. */
-export function isLive(variable: number, live: number): boolean {
-  const bit = liveBit(variable);
-  return bit === 0 || (live & bit) !== 0;
+/** The bit of a variable in `vectors`; 0 = it is not in it. */
+export function vectorBit(variable: number): number {
+  if (variable < LOW_FIRST || variable >= MASK_FIRST) return 0;
+  const register = (variable - LOW_FIRST) % 32;
+  if (register >= NEW_VECTOR_FIRST) return 0;
+  return 1 << (variable < MID_FIRST ? register : register + 16);
 }
 
-/** Everything that liveness is computed of, as a mask: flags, mask registers, vector registers from the 16th on. */
-export const ALL_LIVE = (1 << (VECTOR_BIT + 16)) - 1;
-/** The flags among it. */
+const RARE_BITS = VARIABLES.map((_, v) => rareBit(v));
+const VECTOR_BITS = VARIABLES.map((_, v) => vectorBit(v));
+
+/** Whether a variable is among what is live; general registers always are. */
+export function isLive(variable: number, { rare, vectors }: Live): boolean {
+  const [rareOne, vectorOne] = [RARE_BITS[variable]!, VECTOR_BITS[variable]!];
+  return (rareOne | vectorOne) === 0 || (rare & rareOne) !== 0 || (vectors & vectorOne) !== 0;
+}
+
+const ALL_RARE = (1 << (VECTOR_BIT + 16)) - 1;
+/** All that liveness is computed of. */
+export const ALL_LIVE: Live = { rare: ALL_RARE, vectors: -1 };
+/** The flags, in `rare`. */
 export const FLAGS_LIVE = (1 << MASK_BIT) - 1;
-/** The registers among it. */
-export const REGISTERS_LIVE = ALL_LIVE & ~FLAGS_LIVE;
+/** The registers, in `rare`. */
+export const REGISTERS_LIVE = ALL_RARE & ~FLAGS_LIVE;
+/** Vector registers that functions take arguments in, and those that they return results in, in `vectors`. */
+export const [ARGUMENT_VECTORS_LIVE, RESULT_VECTORS_LIVE] = [0x00ff00ff, 0x00030003];
 
 export function flagVariable(flag: Flag): number {
   return FLAG_FIRST + FLAG_NAMES.indexOf(flag);

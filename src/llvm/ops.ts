@@ -31,12 +31,16 @@ export type IrNegation = "none" | "all" | "even" | "odd";
 const DYNAMIC = ['metadata !"round.dynamic"', 'metadata !"fpexcept.ignore"'];
 /** Operations in a row whose NaNs nobody looks at: looking then takes code for each of them. */
 const MAX_DEPTH = 6;
+/** Registers with values whose NaNs nobody has looked at. */
+const MAX_REGISTERS = 4;
 const MANTISSA_BITS = { 32: 23, 64: 52 } as const;
 
 /** The whole vocabulary of operations as LLVM IR. */
 export class IrOps extends IrLaneOps {
   /** Whether NaNs may be looked at later; not where code branches behind this class's back. */
   protected readonly delaysNans: boolean = false;
+  /** Pending values that nothing pending has been made of. */
+  readonly #last = new Set<PendingValue>();
 
   fp(op: IrFpOp, laneBits: 32 | 64, a: IrValue, b: IrValue): IrValue {
     if (op === "min" || op === "max") {
@@ -212,6 +216,7 @@ export class IrOps extends IrLaneOps {
   /** Makes values right that are pending, with one look at all of them. */
   settle(values: Iterable<IrValue>): void {
     const pending = [...new Set(values)].filter(isPending);
+    for (const value of pending) this.#last.delete(value);
     if (pending.length === 0) return;
     const { fn } = this;
     const [wrong, join] = [fn.newLabel("nan"), fn.newLabel("number")];
@@ -302,11 +307,30 @@ export class IrOps extends IrLaneOps {
       isPending(operand) ? (known: Exact) => operand.exact(known) : () => operand,
     );
     const makeExact = (known: Exact): IrValue => move(exacts.map((exact) => exact(known)));
-    return this.#pending(move(operands.map(fastOf)), { laneBits, lanes, depth, makeExact });
+    return this.#pending(operands, move(operands.map(fastOf)), { laneBits, lanes, depth, makeExact });
   }
 
-  #pending(fast: IrValue, more: Pick<PendingValue, "laneBits" | "lanes" | "depth" | "makeExact">): PendingValue {
-    return new PendingValue(fast, more, (value) => this.settle([value]));
+  #pending(
+    operands: readonly IrValue[],
+    fast: IrValue,
+    more: Pick<PendingValue, "laneBits" | "lanes" | "depth" | "makeExact">,
+  ): PendingValue {
+    const value = new PendingValue(fast, more, (pending) => this.settle([pending]));
+    for (const operand of operands) if (isPending(operand)) this.#last.delete(operand);
+    this.#last.add(value);
+    return value;
+  }
+
+  /** To be called where what was pending has been settled or is of no use any more. */
+  forgetPending(): void {
+    this.#last.clear();
+  }
+
+  /** Makes all right that is pending, before so much of it is that registers run short: each keeps its operands alive. */
+  #limitPending(): void {
+    let registers = 0;
+    for (const { fast } of this.#last) registers += Math.max(1, fast.width / 128);
+    if (registers > MAX_REGISTERS) this.settle(this.#last);
   }
 
   /** A result whose lanes are NaNs exactly where a lane of an operand that it takes over is one. */
@@ -351,18 +375,20 @@ export class IrOps extends IrLaneOps {
     };
     const depth = fits ? 1 + Math.max(...operands.map((operand) => (isPending(operand) ? operand.depth : 0))) : 1;
     const lanes = everyLane(fast.width, laneBits);
-    const value = this.#pending(fast, { laneBits, lanes, depth, makeExact });
-    if (!this.delaysNans) value.settle();
+    const value = this.#pending(operands, fast, { laneBits, lanes, depth, makeExact });
+    if (this.delaysNans) this.#limitPending();
+    else value.settle();
     return value;
   }
 
   /** The first operand that is a NaN, quieted, or `otherwise`; lane by lane. */
   #firstNan(laneBits: 32 | 64, operands: readonly IrValue[], otherwise: IrValue): IrValue {
-    const quietBit = this.splat(this.int(laneBits, 1n << (BigInt(MANTISSA_BITS[laneBits]) - 1n)), otherwise.width);
     let chosen = otherwise;
     for (const operand of [...operands].reverse()) {
       const isNan = this.#fcmpBits("uno", laneBits, operand, operand);
-      chosen = this.#select(isNan, laneBits, this.or(operand, quietBit), chosen);
+      // Adding a NaN to itself quiets it. As integers operands would be loaded into general registers first.
+      const quiet = this.#constrained("fadd", laneBits, operand.width, [operand, operand]);
+      chosen = this.#select(isNan, laneBits, quiet, chosen);
     }
     return chosen;
   }
