@@ -1,0 +1,119 @@
+// Makes programs of random floating-point instructions: chains in which NaNs, zeros of both signs, infinities and denormals
+// meet, with copies, merges, shuffles, stores, branches and loops between them. A program prints all that is in the
+// registers behind each chain.
+
+import { randomFrom } from "../../src/base/index.ts";
+
+const VALUES = [
+  ...["0x3f800000", "0xbf800000", "0x00000000", "0x80000000", "0x7f800000", "0xff800000", "0x7fc00000", "0xffc00000"],
+  ...["0x7fc12345", "0xffd54321", "0x7f812345", "0xffa00001", "0x00000001", "0x807fffff", "0x7f7fffff", "0x42280000"],
+];
+const REGISTERS = 8;
+const CHAINS = 220;
+
+const SCALARS = ["add", "sub", "mul", "div", "min", "max", "sqrt"];
+const FUSED = ["vfmadd231", "vfmadd213", "vfmsub132", "vfnmadd231", "vfnmsub213", "vfmaddsub132", "vfmsubadd231"];
+
+/** C source of a program; the seed says of which. */
+export function makeChains(seed: number): string {
+  const below = randomFrom(seed);
+  const pick = <T>(list: readonly T[]): T => list[below(list.length)]!;
+  const x = (): string => `%%xmm${below(REGISTERS)}`;
+  const y = (n: string): string => n.replace("xmm", "ymm");
+  const memory = (): string => `${below(16) * 16}(%0)`;
+  const type = (): string => pick(["ss", "sd", "ps", "pd"]);
+
+  const plain = (): string => {
+    const [op, t] = [pick(SCALARS), type()];
+    return `${op}${t} ${below(4) === 0 ? memory() : x()}, ${x()}`;
+  };
+  const vex = (): string => {
+    const [op, t] = [pick(SCALARS.slice(0, 6)), type()];
+    if (t.startsWith("p") && below(2) === 0) return `v${op}${t} ${y(x())}, ${y(x())}, ${y(x())}`;
+    return `v${op}${t} ${x()}, ${x()}, ${x()}`;
+  };
+  const fused = (): string => {
+    const op = pick(FUSED);
+    const t = /addsub|subadd/.test(op) ? pick(["ps", "pd"]) : type();
+    if (t.startsWith("p") && below(2) === 0) return `${op}${t} ${y(x())}, ${y(x())}, ${y(x())}`;
+    return `${op}${t} ${x()}, ${x()}, ${x()}`;
+  };
+  const other = (): string =>
+    pick([
+      () => `movaps ${x()}, ${x()}`,
+      () => `movss ${x()}, ${x()}`,
+      () => `movsd ${x()}, ${x()}`,
+      () => `movss ${memory()}, ${x()}`,
+      () => `movsd ${memory()}, ${x()}`,
+      () => `movss ${x()}, ${256 + below(16) * 16}(%0)`,
+      () => `movups ${x()}, ${256 + below(16) * 16}(%0)`,
+      () => `unpcklps ${x()}, ${x()}`,
+      () => `shufps $${below(256)}, ${x()}, ${x()}`,
+      () => `movhlps ${x()}, ${x()}`,
+      () => `cvtss2sd ${x()}, ${x()}`,
+      () => `cvtsd2ss ${x()}, ${x()}`,
+      () => `cvtps2pd ${x()}, ${x()}`,
+      () => `cvtpd2ps ${x()}, ${x()}`,
+      () => `roundss $${below(4)}, ${x()}, ${x()}`,
+      () => `xorps ${x()}, ${x()}`,
+      () => `haddps ${x()}, ${x()}`,
+      () => `addsubpd ${x()}, ${x()}`,
+      () => `cmpltps ${x()}, ${x()}`,
+      () => `vextractf128 $1, ${y(x())}, ${x()}`,
+      () => `vmovaps ${y(x())}, ${y(x())}`,
+    ])();
+  const instruction = (): string => pick([plain, plain, plain, vex, fused, other, other])();
+
+  const chain = (number: number): string => {
+    const lines: string[] = [];
+    const isLoop = below(3) === 0;
+    if (isLoop) lines.push("mov $3, %%ecx", "1:");
+    for (let i = 4 + below(14); i > 0; i--) {
+      if (below(9) === 0) {
+        const label = 10 + i;
+        lines.push(`ucomis${pick(["s", "d"])} ${x()}, ${x()}`, `${pick(["jp", "ja", "jne"])} ${label}f`, instruction());
+        lines.push(`${label}:`);
+      } else lines.push(instruction());
+    }
+    if (isLoop) lines.push("dec %%ecx", "jnz 1b");
+    const load = Array.from({ length: REGISTERS }, (_, i) => `vmovups ${512 + i * 32}(%0), %%ymm${i}`);
+    const store = Array.from({ length: REGISTERS }, (_, i) => `vmovups %%ymm${i}, ${512 + i * 32}(%0)`);
+    const text = [...load, ...lines, ...store, "vzeroupper"].map((line) => `    "${line}\\n\\t"`).join("\n");
+    const clobbers = Array.from({ length: REGISTERS }, (_, i) => `"xmm${i}"`).join(", ");
+    return `static __attribute__((noinline)) void chain${number}(void *p) {\n  __asm__ volatile(\n${text}\n    : : "r"(p) : "rcx", "memory", "cc", ${clobbers});\n}`;
+  };
+  const chains = Array.from({ length: CHAINS }, (_, i) => chain(i));
+  return `
+#include <stdio.h>
+#include <string.h>
+static const unsigned VALUES[] = {${VALUES.join(", ")}};
+static unsigned state = ${seed % 0x7fffffff}u + 1;
+static unsigned next(void) { state = state * 1664525u + 1013904223u; return state >> 16; }
+static unsigned area[256] __attribute__((aligned(64)));
+/* Singles, or doubles that are as special: their upper word is a single's with the exponent's other bits. */
+static void fill(void) {
+  for (int i = 0; i < 256; i += 2) {
+    unsigned low = VALUES[next() % 16], high = VALUES[next() % 16];
+    if (next() % 2) {
+      unsigned exponent = (high >> 23 & 255) == 255 ? 0x7ff : (high >> 23 & 255) == 0 ? 0 : 1023 + (int)(next() % 9) - 4;
+      low = next() % 2 ? 0 : next();
+      high = (high & 0x80000000u) | exponent << 20 | (high >> 3 & 0xfffff);
+    }
+    area[i] = low, area[i + 1] = high;
+  }
+}
+${chains.join("\n")}
+int main(void) {
+  static void (*const all[])(void *) = {${chains.map((_, i) => `chain${i}`).join(", ")}};
+  for (int round = 0; round < 12; round++)
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
+      fill();
+      all[i](area);
+      printf("%d %u:", round, i);
+      for (int word = 64; word < 192; word++) printf(" %08x", area[word]);
+      printf("\\n");
+    }
+  return 0;
+}
+`;
+}
