@@ -45,7 +45,7 @@ export class IrOps extends IrLaneOps {
   fp(op: IrFpOp, laneBits: 32 | 64, a: IrValue, b: IrValue): IrValue {
     if (op === "min" || op === "max") {
       return this.#passing(laneBits, [a, b], ([x, y]) => {
-        const first = this.#fcmpBits(op === "min" ? "olt" : "ogt", laneBits, x!, y!);
+        const first = this.#comparison(op === "min" ? "olt" : "ogt", laneBits, x!, y!);
         return this.#select(first, laneBits, x!, y!);
       });
     }
@@ -162,6 +162,15 @@ export class IrOps extends IrLaneOps {
   #fcmpBits(predicate: string, laneBits: 32 | 64, a: IrValue, b: IrValue): string {
     const type = floatType(a.width, laneBits);
     return this.fn.emit(`fcmp ${predicate} ${type} ${this.fn.text(a, type)}, ${this.fn.text(b, type)}`);
+  }
+
+  /** A comparison that LLVM does not take together with a choice: to its minimum and maximum all NaNs are quiet. */
+  #comparison(predicate: string, laneBits: 32 | 64, a: IrValue, b: IrValue): string {
+    const type = floatType(a.width, laneBits);
+    const operands = [a, b].map((operand) => `${type} ${this.fn.text(operand, type)}`);
+    const name = `llvm.experimental.constrained.fcmp.${mangle(type)}`;
+    const parameters = [...operands, `metadata !"${predicate}"`, ...DYNAMIC.slice(1)];
+    return this.fn.intrinsic(name, bitType(a.width / laneBits), parameters, " strictfp");
   }
 
   #select(bits: string, laneBits: 32 | 64, ifOne: IrValue, ifZero: IrValue): IrValue {

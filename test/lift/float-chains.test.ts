@@ -12,15 +12,20 @@ import { buildRuntime, translateFile } from "../../src/host/index.ts";
 import { makeChains } from "./float-chains.ts";
 
 const SEED = Number(process.env["HCONTAINER_SEED"] ?? Date.now() % 1_000_000);
+/** A maximum of a signalling NaN and of a zero that LLVM knew. */
+const KEPT_SEED = 12;
 const OUTPUT = { encoding: "utf8", maxBuffer: 1 << 26 } as const;
 
-for (const variant of ["plain", "ordered"] as const) {
-  test(`random chains, ${variant}`, async (t) => {
-    t.diagnostic(`seed ${SEED}`);
+for (const [variant, seed] of [
+  ["plain", KEPT_SEED],
+  ["plain", SEED],
+  ["ordered", SEED],
+] as const) {
+  test(`random chains, ${variant}, seed ${seed}`, async () => {
     const directory = mkdtempSync(join(tmpdir(), "hcontainer-float-chains-"));
     try {
       const [source, program] = [join(directory, "chains.c"), join(directory, "chains")];
-      writeFileSync(source, makeChains(SEED));
+      writeFileSync(source, makeChains(seed));
       execFileSync("gcc", ["-O1", "-static", "-mfma", "-o", program, source]);
       const native = execFileSync(program, [], OUTPUT).split("\n");
       assert.ok(native.length > 1000);
