@@ -75,10 +75,13 @@ function probe(map: CodeMap, shape: Shape, options: LiftOptions): Effects | stri
   if (shape.key === "") return "too many kinds of instructions";
   const fn = new IrFunction(new IrModule("aarch64"), "define void @probe()");
   let [read, isConditional]: [Live, boolean] = [NOTHING, false];
+  const atHead: IrValue[] = [];
   const hooks: PieceHooks = {
     valueAtHead: (variable) => {
       read = or(read, bitsOf(variable));
-      return fn.named(VARIABLES[variable]!.width, VARIABLES[variable]!.type, "%probe");
+      const { width, type } = VARIABLES[variable]!;
+      atHead[variable] ??= fn.named(width, type, "%probe");
+      return atHead[variable];
     },
     anchor: () => ({ value: fn.named(64, "i64", "%probe"), at: 0n }),
     leaveIf: () => {},

@@ -156,7 +156,8 @@ export class IrOps extends IrLaneOps {
     const type = floatType(width, laneBits);
     const parameters = operands.map((operand) => `${type} ${this.fn.text(operand, type)}`);
     const name = `llvm.experimental.constrained.${op}.${mangle(type)}`;
-    return this.fn.named(width, type, this.fn.intrinsic(name, type, [...parameters, ...DYNAMIC], " strictfp"));
+    const modes = op === "trunc" ? DYNAMIC.slice(1) : DYNAMIC;
+    return this.fn.named(width, type, this.fn.intrinsic(name, type, [...parameters, ...modes], " strictfp"));
   }
 
   #fcmpBits(predicate: string, laneBits: 32 | 64, a: IrValue, b: IrValue): string {
@@ -395,8 +396,8 @@ export class IrOps extends IrLaneOps {
     let chosen = otherwise;
     for (const operand of [...operands].reverse()) {
       const isNan = this.#fcmpBits("uno", laneBits, operand, operand);
-      // Adding a NaN to itself quiets it. As integers operands would be loaded into general registers first.
-      const quiet = this.#constrained("fadd", laneBits, operand.width, [operand, operand]);
+      // Rounding quiets a NaN, and raises nothing for numbers. As integers operands would be loaded into general registers.
+      const quiet = this.#constrained("trunc", laneBits, operand.width, [operand]);
       chosen = this.#select(isNan, laneBits, quiet, chosen);
     }
     return chosen;

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readElf } from "../../src/elf/index.ts";
 import { discover, liftFile } from "../../src/lift/index.ts";
-import { flagVariable, isLive, LOW_FIRST, MASK_FIRST } from "../../src/lift/variables.ts";
+import { flagVariable, isLive, LOW_FIRST, MASK_FIRST, MID_FIRST } from "../../src/lift/variables.ts";
 import { FLOW, type Flow } from "../../src/x86/index.ts";
 import { elfOf } from "../cpu/one-instruction.ts";
 
@@ -81,4 +81,32 @@ test("functions of other files return no flags, so what lies behind a call that 
   assert.equal(imported(flagVariable("zf")), false);
   const pointed = liveAfter(FLOW.ret, lea, "05 00 00 00", "ff d0" /* call rax */, ...reader, ...taken);
   assert.equal(pointed(flagVariable("zf")), true, "functions of the same file may");
+});
+
+test("vector registers are kept as the psABI has them: arguments at calls, results at returns", () => {
+  const load = (x: number): string => `f3 0f 10 ${(0x07 + 8 * (x & 7)).toString(16).padStart(2, "0")}`; // movss xmm, [rdi]
+  const add = (x: number): string => `0f 58 ${(0xc0 + 9 * x).toString(16)}`; // addps xmm, itself
+  const atReturn = liveAfter(FLOW.ret, load(1), add(1), load(2), add(2), RET);
+  assert.deepEqual(
+    [0, 1, 2, 8].map((n) => atReturn(vector(n))),
+    [true, true, false, false],
+  );
+  const atCall = liveAfter(FLOW.indirectCall, load(7), "ff d0" /* call rax */, RET);
+  assert.deepEqual(
+    [0, 7, 8].map((n) => atCall(vector(n))),
+    [true, true, false],
+  );
+});
+
+test("upper parts that vzeroupper clears are not live before it, and what a register and itself make zero is not read", () => {
+  const upper = (number: number): number => MID_FIRST + number;
+  const branch = "75 00"; // jne to the next instruction
+  const kept = liveAfter(FLOW.branch, branch, "0f 57 c9" /* xorps xmm1, xmm1 */, "c5 f8 77" /* vzeroupper */, RET);
+  assert.deepEqual([upper(0), vector(0), vector(1)].map(kept), [false, true, false]);
+});
+
+test("vector registers that are loaded and not read are kept at returns", () => {
+  const kept = liveAfter(FLOW.ret, "0f 10 1f" /* movups xmm3, [rdi] */, RET);
+  assert.equal(kept(vector(3)), true);
+  assert.equal(kept(vector(4)), false);
 });

@@ -74,7 +74,7 @@ const KINDS: readonly ((next: Next, label: () => string) => string)[] = [
 export interface FaultingProgram {
   /** For the GNU assembler. */
   readonly text: string;
-  /** Numbers of sequences with loops and calls, where translated code drops flags that nothing will read. */
+  /** Numbers of sequences with loops and calls, where translated code drops flags and vectors that nothing will read. */
   readonly loops: ReadonlySet<number>;
 }
 
@@ -84,6 +84,8 @@ export function faultingProgram(seed: number, count: number): FaultingProgram {
   const random = (): string => `0x${next(0x80000000).toString(16)}${next(0x80000000).toString(16).padStart(8, "0")}`;
   let labels = 0;
   const loops = new Set<number>();
+  // A handler finds what is read later: so all is.
+  const readAll = Array.from({ length: 16 }, (_, x) => `  movups [rip + vectors + ${16 * x}], xmm${x}`).join("\n");
   let text = `.intel_syntax noprefix
 .bss
 .balign 4096
@@ -92,6 +94,7 @@ arena: .skip 4 * 4096
 stack: .skip 65536
 stack_end: .skip 4096
 kept_rsp: .skip 8
+vectors: .skip 256
 .text
 .globl _start, hc_restorer, run_sequence
 _start:
@@ -111,6 +114,7 @@ run_sequence:
   sub rsp, 256
   call rdi
 finish_sequence:
+${readAll}
   mov rsp, [rip + kept_rsp]
   cld
   pop r15
