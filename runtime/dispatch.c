@@ -15,6 +15,18 @@ void lookup_clear(struct cpu_state *cpu) {
     lookup_slot(cpu, ~0ull)->guest = 1;
 }
 
+static volatile struct lookup_entry *second_slot(struct cpu_state *cpu, uint64_t pc) {
+    return (struct lookup_entry *)((char *)cpu + SECOND_LOOKUP_OFFSET) + ((pc ^ pc >> SECOND_LOOKUP_SHIFT) & (SECOND_LOOKUP_ENTRIES - 1));
+}
+
+/** Forgets all translations: the cache is emptied, and what it would be filled from again. */
+void lookup_forget(struct cpu_state *cpu) {
+    volatile struct lookup_entry *entries = (struct lookup_entry *)((char *)cpu + SECOND_LOOKUP_OFFSET);
+    /* Pages that nobody has written to are not to be made. */
+    for (unsigned i = 0; i < SECOND_LOOKUP_ENTRIES; i++) if (entries[i].guest) entries[i].guest = 0;
+    lookup_clear(cpu);
+}
+
 /** The fields of CpuState that are the runtime's, before a thread's first entry. */
 void cpu_prepare(struct cpu_state *cpu) {
     cpu->exit_fn = (uint64_t)hc_exit_stub;
@@ -38,6 +50,9 @@ uint64_t hc_lookup(struct cpu_state *cpu) {
         entry->host = host;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         entry->guest = pc;
+        second_slot(cpu, pc)->guest = 0;
+        second_slot(cpu, pc)->host = host;
+        second_slot(cpu, pc)->guest = pc;
     }
     return host;
 }

@@ -122,7 +122,26 @@ function hc_leave
 
 /* Where translated code jumps to when the lookup cache misses (cpu_state.dispatch_fn); rip is stored. */
 function hc_dispatch_stub
-    store_guest
+    ldr w8, [x20, #CPU_STATE_PENDING]
+    ldr x11, [x20, #CPU_STATE_RIP]
+    cbnz w8, 1f
+    eor x8, x11, x11, lsr #SECOND_LOOKUP_SHIFT
+    and x8, x8, #(SECOND_LOOKUP_ENTRIES - 1)
+    add x9, x20, #SECOND_LOOKUP_OFFSET
+    add x9, x9, x8, lsl #4
+    ldp x12, x17, [x9]
+    cmp x12, x11
+    b.ne 1f
+    cbz x17, 1f
+    eor x8, x11, x11, lsr #LOOKUP_SHIFT
+    and x8, x8, #(LOOKUP_ENTRIES - 1)
+    add x8, x10, x8, lsl #4
+    stp x11, x17, [x8]
+    /* A signal may have emptied the cache just before the slot was filled. */
+    ldr w8, [x20, #CPU_STATE_PENDING]
+    cbnz w8, 1f
+    br x17
+1:  store_guest
     ldr x9, [x20, #CPU_STATE_HOST_SP]
     mov sp, x9
     mov x0, x20

@@ -215,6 +215,7 @@ int64_t nested_call(struct cpu_state *cpu, const struct syscall_row *row, uint64
 /* dispatch.c */
 uint64_t hc_lookup(struct cpu_state *cpu);
 void lookup_clear(struct cpu_state *cpu);
+void lookup_forget(struct cpu_state *cpu);
 void cpu_prepare(struct cpu_state *cpu);
 _Noreturn void hc_run(struct cpu_state *cpu);
 uint64_t guest_rflags(struct cpu_state *cpu);

@@ -78,9 +78,9 @@ static void load_variant(struct module *module, uint32_t variant, uint32_t *stat
 static void clear_lookups(void) {
     for (uint32_t slot = 0; slot < PROC_PRIVATE->thread_slots; slot++) {
         struct cpu_state *cpu = thread_area(slot);
-        if (!thread_of(cpu)->in_use) continue;
-        lookup_clear(cpu);
-        *(volatile uint32_t *)&cpu->pending = 1;
+        /* Also what the next thread in an area would find there. */
+        lookup_forget(cpu);
+        if (thread_of(cpu)->in_use) *(volatile uint32_t *)&cpu->pending = 1;
     }
 }
 

@@ -116,6 +116,13 @@ export const THREAD_SIGNAL_STACK_BYTES = 0x10000;
 /** Instructions that the interpreter has decoded; zeros are an empty cache. */
 export const DECODE_CACHE_OFFSET = 0x28000;
 export const DECODE_CACHE_BYTES = 0x8000;
+/**
+ * What the lookup cache had to make room for, or lost to a signal: found again without a search. Slots have the same form,
+ * zeros are empty, and the slot of a pc is `(pc ^ pc >> SECOND_LOOKUP_SHIFT) & (SECOND_LOOKUP_ENTRIES - 1)`.
+ */
+export const SECOND_LOOKUP_OFFSET = 0x30000;
+export const SECOND_LOOKUP_ENTRIES = 8192;
+export const SECOND_LOOKUP_SHIFT = 17;
 /** Behind it the host stack grows down from the end of the area. */
 
 /** What a thread has beside registers. Starts at THREAD_PRIVATE_OFFSET of its area. */

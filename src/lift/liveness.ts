@@ -131,9 +131,13 @@ interface Node {
   /** Blocks that come before it in the same function, over calls too. */
   readonly before: Node[];
   /** Where the calls of this block, as a function, return to. */
-  readonly returnPoints: Block[];
+  readonly returnPoints: Node[];
+  readonly successors: Node[];
+  callee: Node | undefined;
+  /** The block behind a call. */
+  returnPoint: Node | undefined;
   /** The block at which an interpreted one goes on. */
-  readonly after: Block | undefined;
+  after: Node | undefined;
   /** What must be looked at again when this node changes. */
   readonly dependents: Node[];
   isQueued: boolean;
@@ -141,10 +145,20 @@ interface Node {
   isReferred: boolean;
 }
 
+function enqueue(queue: Node[], nodes: readonly Node[]): void {
+  for (const node of nodes) {
+    if (node.isQueued) continue;
+    node.isQueued = true;
+    queue.push(node);
+  }
+}
+
 class Solver {
   readonly #graph: Graph;
   readonly #agreement: Agreement;
   readonly #nodes = new Map<Block, Node>();
+  /** What must be looked at again when something changes that all indirect transfers share. */
+  readonly #sharing: Node[] = [];
   // Indirect calls reach any function whose address is taken; those return behind any indirect call and, if an indirect
   // jump led to them, wherever the function that jumped returns to.
   #liveAtIndirectTargets = 0;
@@ -153,7 +167,7 @@ class Solver {
   constructor(graph: Graph, effectsAt: (pc: number) => Effects, agreement: Agreement) {
     this.#graph = graph;
     this.#agreement = agreement;
-    for (const block of graph.blocks.values()) this.#nodes.set(block, this.#makeNode(graph, block, effectsAt));
+    for (const block of graph.blocks.values()) this.#nodes.set(block, this.#makeNode(block, effectsAt));
     const returning = findReturning(graph);
     const referred = findReferred(graph);
     for (const node of this.#nodes.values()) {
@@ -162,7 +176,7 @@ class Solver {
     }
   }
 
-  #makeNode(graph: Graph, block: Block, effectsAt: (pc: number) => Effects): Node {
+  #makeNode(block: Block, effectsAt: (pc: number) => Effects): Node {
     let [uses, kills, restores] = [0, 0, 0];
     const { mask } = this.#agreement;
     for (const pc of block.pcs) {
@@ -171,8 +185,7 @@ class Solver {
       kills |= effects.kills[mask];
       restores = (restores & ~effects.uses[mask] & ~effects.kills[mask]) | effects.restores[mask];
     }
-    const after = blockAfter(graph, block);
-    const lists = { before: [], returnPoints: [], dependents: [] };
+    const lists = { before: [], returnPoints: [], successors: [], dependents: [] };
     return {
       block,
       live: 0,
@@ -181,7 +194,9 @@ class Solver {
       restores,
       restored: 0,
       liveAtReturn: this.#agreement.returned,
-      after,
+      callee: undefined,
+      returnPoint: undefined,
+      after: undefined,
       isQueued: true,
       isReferred: false,
       ...lists,
@@ -192,21 +207,27 @@ class Solver {
     const { callee, returnPoint, successors } = node.block;
     for (const successor of successors) {
       const next = this.#nodes.get(successor)!;
+      node.successors.push(next);
       next.dependents.push(node);
       if (!node.isReferred) continue;
       next.before.push(node);
       node.dependents.push(next);
     }
-    if (node.after) this.#nodes.get(node.after)!.dependents.push(node);
-    const called = callee ? this.#nodes.get(callee)! : null;
+    const after = blockAfter(this.#graph, node.block);
+    node.after = after && this.#nodes.get(after);
+    node.after?.dependents.push(node);
+    const called = callee ? this.#nodes.get(callee)! : undefined;
+    node.callee = called;
     called?.dependents.push(node);
+    node.returnPoint = returnPoint ? this.#nodes.get(returnPoint) : undefined;
+    if (this.#isShared(node.block)) this.#sharing.push(node);
     // What lies behind a call of a function that never returns may be anything, even another function's start.
     if (!returnPoint || (callee && !returning.has(callee))) return;
     const back = this.#nodes.get(returnPoint)!;
     back.before.push(node);
     node.dependents.push(back);
     if (called && node.isReferred) {
-      called.returnPoints.push(returnPoint);
+      called.returnPoints.push(back);
       back.dependents.push(called);
     } else back.dependents.push(node);
   }
@@ -239,31 +260,29 @@ class Solver {
       const [targets, returns] = [this.#liveAtIndirectTargets, this.#liveAtIndirectReturns];
       const isChanged = this.#update(node);
       const isSharedChanged = this.#liveAtIndirectTargets !== targets || this.#liveAtIndirectReturns !== returns;
-      if (!isChanged && !isSharedChanged) continue;
-      for (const other of isSharedChanged ? this.#nodes.values() : node.dependents) {
-        if (other.isQueued) continue;
-        other.isQueued = true;
-        queue.push(other);
-      }
+      if (isChanged) enqueue(queue, node.dependents);
+      if (isSharedChanged) enqueue(queue, this.#sharing);
     }
   }
 
-  #liveAt(block: Block | null | undefined, otherwise: number): number {
-    return block ? this.#nodes.get(block)!.live : otherwise;
+  /** Whether a block looks at what indirect calls, jumps and returns share. */
+  #isShared({ flow, table, marks }: Block): boolean {
+    const isIndirect = flow === FLOW.indirectCall || (flow === FLOW.indirectJump && !table);
+    return isIndirect || (marks & MARK.addressTaken) !== 0;
   }
 
-  #liveOut({ block, liveAtReturn, after }: Node): number {
+  #liveOut({ block, liveAtReturn, after, callee, returnPoint, successors }: Node): number {
     const { carried, taken } = this.#agreement;
-    if (block.isInterpreted) return this.#liveAt(after, 0);
-    // Unknown code leaves alone what it does not take.
-    const behindCall = (): number => carried & this.#liveAt(block.returnPoint, carried);
+    if (block.isInterpreted) return after?.live ?? 0;
     switch (block.flow) {
       case FLOW.ret:
         return liveAtReturn;
       case FLOW.call:
-        return block.callee ? this.#liveAt(block.callee, 0) : taken | behindCall();
+        if (callee) return callee.live;
+        // Unknown code leaves alone what it does not take.
+        return taken | (carried & (returnPoint?.live ?? carried));
       case FLOW.indirectCall:
-        return this.#liveAtIndirectTargets | taken | behindCall();
+        return this.#liveAtIndirectTargets | taken | (carried & (returnPoint?.live ?? carried));
       case FLOW.indirectJump:
         if (!block.table) return this.#liveAtIndirectTargets | taken | (carried & liveAtReturn);
         break;
@@ -271,7 +290,7 @@ class Solver {
         break;
     }
     let live = 0;
-    for (const successor of block.successors) live |= this.#liveAt(successor, 0);
+    for (const successor of successors) live |= successor.live;
     return live;
   }
 
@@ -288,11 +307,11 @@ class Solver {
     for (const before of node.before) atReturn |= before.liveAtReturn;
     const { mask, carried } = this.#agreement;
     const mayReturn = this.#isImport(block) ? carried : ALL_LIVE[mask];
-    for (const point of node.returnPoints) atReturn |= this.#liveAt(point, 0) & mayReturn;
+    for (const point of node.returnPoints) atReturn |= point.live & mayReturn;
     const isAtReturnChanged = atReturn !== node.liveAtReturn;
     node.liveAtReturn = atReturn;
     if (node.isReferred) {
-      if (block.flow === FLOW.indirectCall) this.#liveAtIndirectReturns |= this.#liveAt(block.returnPoint, 0);
+      if (block.flow === FLOW.indirectCall) this.#liveAtIndirectReturns |= node.returnPoint?.live ?? 0;
       if (block.flow === FLOW.indirectJump && !block.table) this.#liveAtIndirectReturns |= atReturn;
     }
 
