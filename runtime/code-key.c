@@ -1,8 +1,11 @@
 /* The code key: the twin of src/abi/code-key.ts, which specifies it. */
 #include "runtime.h"
 
-static uint32_t step(uint32_t h, uint32_t word) {
-    uint32_t x = h ^ (word * 0xcc9e2d51u);
+/** The four lanes in a vector register: every start of a program goes over all its code here. */
+typedef uint32_t lanes __attribute__((vector_size(16)));
+
+static lanes step(lanes h, lanes words) {
+    lanes x = h ^ (words * 0xcc9e2d51u);
     return (x << 13 | x >> 19) * 5 + 0xe6546b64u;
 }
 
@@ -11,7 +14,11 @@ void key_start(struct key_state *key) {
 }
 
 static void block(struct key_state *key, const uint32_t words[4]) {
-    for (unsigned i = 0; i < 4; i++) key->lane[i] = step(key->lane[i], words[i]);
+    lanes h, more;
+    __builtin_memcpy(&h, key->lane, 16);
+    __builtin_memcpy(&more, words, 16);
+    h = step(h, more);
+    __builtin_memcpy(key->lane, &h, 16);
 }
 
 void key_segment(struct key_state *key, uint64_t vaddr, uint64_t bytes) {
@@ -21,15 +28,15 @@ void key_segment(struct key_state *key, uint64_t vaddr, uint64_t bytes) {
 
 /** All pieces of a segment but its last must be multiples of 16 bytes. */
 void key_bytes(struct key_state *key, const uint8_t *bytes, uint64_t count) {
-    uint32_t words[4];
-    /* Every start of a program goes over all its code here: the lanes stay in registers. */
-    struct key_state lanes = *key;
+    lanes h, more;
+    __builtin_memcpy(&h, key->lane, 16);
     for (; count >= 16; count -= 16, bytes += 16) {
-        __builtin_memcpy(words, bytes, 16);
-        block(&lanes, words);
+        __builtin_memcpy(&more, bytes, 16);
+        h = step(h, more);
     }
-    *key = lanes;
+    __builtin_memcpy(key->lane, &h, 16);
     if (count) {
+        uint32_t words[4];
         memory_set(words, 0, 16);
         memory_copy(words, bytes, count);
         block(key, words);

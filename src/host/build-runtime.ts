@@ -16,7 +16,8 @@ const RUNTIME = resolve(import.meta.dirname, "../../runtime");
 /** Compiled with the interpreter. */
 const INTERPRETER_FILES = new Set(["decode.c", "interp.c", "int128.c"]);
 const COMMON = ["-fno-pic", "-mno-outline-atomics", "-fno-builtin", "-fno-asynchronous-unwind-tables"];
-/** Only helpers compute with the guest's floating-point and vector registers; a signal may come anywhere else. */
+/** What may use vector registers: helpers, and what runs in the dispatcher only. A signal may come anywhere else. */
+const WITH_VECTORS = /^(?:helpers.*|code-key)\.c$/;
 const GENERAL = [...COMMON, "-mgeneral-regs-only"];
 
 /** Object files of runtime/ itself. */
@@ -31,7 +32,7 @@ async function compileRuntime(): Promise<string[]> {
   const sources = names.filter((name) => /\.[cS]$/.test(name) && !INTERPRETER_FILES.has(name));
   return inParallel(
     sources.map((name) => () => {
-      const options = name.endsWith(".S") ? [] : name.startsWith("helpers") ? COMMON : GENERAL;
+      const options = name.endsWith(".S") ? [] : WITH_VECTORS.test(name) ? COMMON : GENERAL;
       return compileC("aarch64", join(RUNTIME, name), [includeDir, RUNTIME], headers, options);
     }),
   );
