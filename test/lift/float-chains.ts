@@ -9,7 +9,8 @@ const VALUES = [
   ...["0x7fc12345", "0xffd54321", "0x7f812345", "0xffa00001", "0x00000001", "0x807fffff", "0x7f7fffff", "0x42280000"],
 ];
 const REGISTERS = 8;
-const CHAINS = 80;
+/** Chain 84 of seed 12 is a kept case. */
+const CHAINS = 120;
 
 const SCALARS = ["add", "sub", "mul", "div", "min", "max", "sqrt"];
 const FUSED = ["vfmadd231", "vfmadd213", "vfmsub132", "vfnmadd231", "vfnmsub213", "vfmaddsub132", "vfmsubadd231"];
