@@ -97,9 +97,8 @@ function networkProblems(container: Container): Finding[] {
   return found;
 }
 
-/** Prints the largest number that a thread of the processes $@ has in its own pid namespace. */
-const LARGEST_PID =
-  "for p; do cat /proc/$p/task/*/status 2>/dev/null; done | awk '/^NSpid:/ && $NF > most { most = $NF } END { print most + 0 }'";
+/** Prints a line for each thread of the processes $@, with its numbers in the pid namespaces from the node's to its own. */
+const THREAD_NUMBERS = 'for p; do grep -h ^NSpid: "/proc/$p/task/"*/status 2>/dev/null; done; true';
 
 /**
  * A process keeps its number. Since Linux 6.14 each pid namespace has a pid_max of its own, so a container may hold
@@ -110,11 +109,18 @@ async function pidProblems(container: Container, source: MigrationNode, target: 
   const { body } = await source.docker.request("GET", path);
   const pids = listAt(body, "Processes").flatMap((row) => (Array.isArray(row) ? row.map(String) : []));
   if (pids.length === 0) return [];
-  const [most, limit] = await Promise.all([
-    source.shell.runChecked("sh", ["-c", LARGEST_PID, "sh", ...pids]),
+  const [numbers, limit] = await Promise.all([
+    source.shell.runChecked("sh", ["-c", THREAD_NUMBERS, "sh", ...pids]),
     target.shell.readFile("/proc/sys/kernel/pid_max"),
   ]);
-  const [largest, pidMax] = [Number(most.stdout), Number(new TextDecoder().decode(limit))];
+  const largest = Math.max(
+    0,
+    ...numbers.stdout
+      .trim()
+      .split("\n")
+      .map((line) => Number(line.split("\t").at(-1)) || 0),
+  );
+  const pidMax = Number(new TextDecoder().decode(limit));
   if (largest < pidMax) return [];
   return [
     finding(
