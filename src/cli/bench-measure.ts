@@ -18,6 +18,9 @@ type Plugin = "insn-count" | "blocks";
 const TIMEOUT_MS = 1_800_000;
 const CONNECT_MS = 120_000;
 
+/** Interpreters hash with a random number otherwise, and do more or less work by it. */
+const SAME_HASHES = { PYTHONHASHSEED: "0", PERL_HASH_SEED: "0", PERL_PERTURB_KEYS: "0" };
+
 /** How a program is run: qemu's own -L, and the words before the program. */
 export interface Way {
   readonly root: string;
@@ -101,7 +104,7 @@ async function runOnce(workload: Workload, way: Way, inputs: string, plugin: str
     const args = workload.args.map((arg) => (arg === "%s" ? socket : arg));
     const line = [way.emulator ?? QEMU, ...plugin, "-L", way.root, ...way.words(workload), ...args];
     const shell = ["-c", '"$@" 2>/dev/null; status=$?; times >&2; exit $status', "sh", ...line];
-    const env = { PATH: "/usr/bin:/bin", LC_ALL: "C", HOME: "/", ...way.env };
+    const env = { PATH: "/usr/bin:/bin", LC_ALL: "C", HOME: "/", ...SAME_HASHES, ...way.env };
     const child = spawn("sh", shell, { cwd: inputs, env, stdio: ["ignore", "pipe", "pipe"], timeout: TIMEOUT_MS });
     const [output, times]: [Buffer[], string[]] = [[], []];
     child.stdout.on("data", (data: Buffer) => output.push(data));
