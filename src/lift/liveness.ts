@@ -1,8 +1,9 @@
-// What can still be read of flags, mask registers and vector registers, over the whole file and across calls. Inside a function this is ordinary liveness. Across functions nothing is assumed of code that is known: what a return
-// point reads before it writes is live at the returns of every function that may return there, and what a function reads
-// before it writes is live at its calls. Only towards other files do we rely on the psABI: neither calls nor returns carry
-// flags; calls carry the first eight vector registers, returns the first two, and neither any mask register. Calls of unknown code are taken to leave the registers alone, since some do by
-// agreement with their callers (descriptors of thread-local storage).
+// What can still be read of flags, mask registers and vector registers, over the whole file and across calls. Inside a
+// function this is ordinary liveness. Across functions nothing is assumed of code that is known: what a return point reads
+// before it writes is live at the returns of every function that may return there, and what a function reads before it
+// writes is live at its calls. Only towards other files do we rely on the psABI: neither calls nor returns carry flags; calls
+// carry the first eight vector registers, returns the first two, and neither any mask register. Calls of unknown code are
+// taken to leave the registers alone, since some do by agreement with their callers (descriptors of thread-local storage).
 //
 // Code that restores registers for whoever was interrupted (a scheduler's entry for a preempted thread) returns with them all
 // the same. It is known by what else would make no sense: it loads them and nothing reads them. What is loaded so is live

@@ -311,11 +311,8 @@ export class IrOps extends IrLaneOps {
     operands: readonly IrValue[],
     move: (operands: readonly IrValue[]) => IrValue,
   ): IrValue {
-    const depth = Math.max(...operands.map((operand) => (isPending(operand) ? operand.depth : 0)));
-    // What is pending now must be asked for what is exact, even if it has been made right somewhere else until then.
-    const exacts = operands.map((operand) =>
-      isPending(operand) ? (known: Exact) => operand.exact(known) : () => operand,
-    );
+    const depth = depthOf(operands);
+    const exacts = operands.map(exactOf);
     const makeExact = (known: Exact): IrValue => move(exacts.map((exact) => exact(known)));
     return this.#pending(operands, move(operands.map(fastOf)), { laneBits, lanes, depth, makeExact });
   }
@@ -369,11 +366,10 @@ export class IrOps extends IrLaneOps {
       // it was given); only the order of several must be restored, for which the last operand need not be looked at.
       return this.#firstNan(laneBits, negated ? operands : operands.slice(0, -1), compute(operands));
     }
-    const fits = this.#fit(laneBits, operands);
-    const exacts = operands.map((operand) =>
-      fits && isPending(operand) ? (known: Exact) => operand.exact(known) : () => operand,
-    );
-    const fast = compute(fits ? operands.map(fastOf) : operands);
+    // What does not fit is not pending any more.
+    this.#fit(laneBits, operands);
+    const exacts = operands.map(exactOf);
+    const fast = compute(operands.map(fastOf));
     const makeExact = (known: Exact): IrValue => {
       const isNan = this.#fcmpBits("uno", laneBits, fast, fast);
       const nan = this.#firstNan(
@@ -383,7 +379,7 @@ export class IrOps extends IrLaneOps {
       );
       return this.#select(isNan, laneBits, nan, fast);
     };
-    const depth = fits ? 1 + Math.max(...operands.map((operand) => (isPending(operand) ? operand.depth : 0))) : 1;
+    const depth = 1 + depthOf(operands);
     const lanes = everyLane(fast.width, laneBits);
     const value = this.#pending(operands, fast, { laneBits, lanes, depth, makeExact });
     if (this.delaysNans) this.#limitPending();
@@ -416,6 +412,15 @@ function isPending(value: IrValue): value is PendingValue {
 /** A value that is right but for NaNs. */
 function fastOf(value: IrValue): IrValue {
   return isPending(value) ? value.fast : value;
+}
+
+/** What gives the right value later: of what is pending now the same, even if it has been made right elsewhere until then. */
+function exactOf(value: IrValue): (known: Exact) => IrValue {
+  return isPending(value) ? (known) => value.exact(known) : () => value;
+}
+
+function depthOf(values: readonly IrValue[]): number {
+  return Math.max(...values.map((value) => (isPending(value) ? value.depth : 0)));
 }
 
 /** A bit for each lane. */

@@ -41,7 +41,7 @@ export type Exact = Map<PendingValue, IrValue>;
 
 /**
  * A result of floating-point operations that is right in every lane that is no NaN, and whose NaNs nobody has looked at yet
- * (float-ops.ts). Whoever asks for its text makes it right first; operations that pass NaNs on ask for `fast`.
+ * (ops.ts). Whoever asks for its text makes it right first; operations that pass NaNs on ask for `fast`.
  */
 export class PendingValue extends IrValue {
   readonly fast: IrValue;

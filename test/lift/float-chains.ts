@@ -28,16 +28,14 @@ export function makeChains(seed: number): string {
     const [op, t] = [pick(SCALARS), type()];
     return `${op}${t} ${below(4) === 0 ? memory() : x()}, ${x()}`;
   };
-  const vex = (): string => {
-    const [op, t] = [pick(SCALARS.slice(0, 6)), type()];
-    if (t.startsWith("p") && below(2) === 0) return `v${op}${t} ${y(x())}, ${y(x())}, ${y(x())}`;
-    return `v${op}${t} ${x()}, ${x()}, ${x()}`;
-  };
-  const fused = (): string => {
-    const op = pick(FUSED);
-    const t = /addsub|subadd/.test(op) ? pick(["ps", "pd"]) : type();
+  const threeOperands = (op: string, t: string): string => {
     if (t.startsWith("p") && below(2) === 0) return `${op}${t} ${y(x())}, ${y(x())}, ${y(x())}`;
     return `${op}${t} ${x()}, ${x()}, ${x()}`;
+  };
+  const vex = (): string => threeOperands(`v${pick(SCALARS.slice(0, 6))}`, type());
+  const fused = (): string => {
+    const op = pick(FUSED);
+    return threeOperands(op, /addsub|subadd/.test(op) ? pick(["ps", "pd"]) : type());
   };
   const other = (): string =>
     pick([
