@@ -165,6 +165,7 @@ _Noreturn void hc_run(struct cpu_state *cpu) {
             deliver_fault(cpu, SIGSEGV, SEGV_ACCERR, cpu->rip, 14, 0x15);
             continue;
         }
+        if (!code && under_qemu()) log_executed(cpu->rip);
         mirror_mxcsr(cpu);
         priv->executing = code ? EXECUTING_TRANSLATION : EXECUTING_INTERPRETER;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);

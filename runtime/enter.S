@@ -1,7 +1,7 @@
 /* Crossing between C and the guest's code. Translated code holds the guest's registers as preserve_nonecc arguments in
  * the order of ARCHITECTURE.md: x20 state, x21 rsp, x22 rbx, x23 rbp, x24..x27 r12..r15, x28 rax, x0 rdi, x1 rsi, x2 rdx,
- * x3 rcx, x4 r8, x5 r9, x6 r10, x7 r11, x10 the lookup cache, x11 the pc that is entered (where nothing but the cache and this
- * file lead to), v0..v7 xmm0..7. It preserves nothing of its caller, so what C wants kept is saved here. */
+ * x3 rcx, x4 r8, x5 r9, x6 r10, x7 r11, x10 an entry of the lookup cache, x11 the pc that is entered (where nothing but the cache and this
+ * file lead to), v0..v7 xmm0..7. x18 is 0 until the handler of a signal wants loops to leave. It preserves nothing of its caller, so what C wants kept is saved here. */
 #include "abi.h"
 
 #define RAX 0
@@ -69,6 +69,7 @@ function hc_enter
     mov x17, x1
     mov x9, sp
     str x9, [x20, #CPU_STATE_HOST_SP]
+    mov w18, #0
     .globl hc_window_start, hc_window_end, hc_window_abort
 hc_window_start:
     ldr w16, [x20, #CPU_STATE_PENDING]
@@ -134,9 +135,8 @@ function hc_dispatch_stub
     b.ne 1f
     cbz x17, 1f
     eor x8, x11, x11, lsr #LOOKUP_SHIFT
-    and x8, x8, #(LOOKUP_ENTRIES - 1)
-    add x8, x10, x8, lsl #4
-    stp x11, x17, [x8]
+    bfi x10, x8, #4, #LOOKUP_BITS
+    stp x11, x17, [x10]
     /* A signal may have emptied the cache just before the slot was filled. */
     ldr w8, [x20, #CPU_STATE_PENDING]
     cbnz w8, 1f

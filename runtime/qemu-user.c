@@ -11,6 +11,7 @@ static int variable_at(unsigned number, struct variable *variable) {
     case 0: *variable = (struct variable){ "HCONTAINER_QEMU_USER=", priv->qemu_path, sizeof priv->qemu_path }; return 1;
     case 1: *variable = (struct variable){ "HCONTAINER_TRANSLATIONS=", priv->translations, sizeof priv->translations }; return 1;
     case 2: *variable = (struct variable){ "HCONTAINER_MODULE_LOG=", priv->module_log, sizeof priv->module_log }; return 1;
+    case 3: *variable = (struct variable){ "HCONTAINER_LOG_EXECUTED=", priv->log_executed, sizeof priv->log_executed }; return 1;
     default: return 0;
     }
 }
@@ -71,13 +72,33 @@ void log_variant(uint32_t variant) {
     log_line(line, (uint64_t)(at - line));
 }
 
-/** Notes a pc that a module's translation should have an entry for: its code key and the address in its file. */
-void log_missed(const struct module *module, uint64_t pc) {
+/** Appends a line of a word, a module's code key and an address in its file to the log. */
+static void log_address(const char *word, const struct module *module, uint64_t pc) {
     char line[96], *end = line + sizeof line - 1;
     if (!PROC_PRIVATE->module_log[0]) return;
-    char *at = text_append(line, end, "missed ");
+    char *at = text_append(line, end, word);
     at = append_key(at, end, module->key);
     at = text_append(at, end, " ");
     at = text_append_number(at, end, pc - module->guest_bias, 16);
     log_line(line, (uint64_t)(at - line));
+}
+
+/** Notes a pc that a module's translation should have an entry for. */
+void log_missed(const struct module *module, uint64_t pc) { log_address("missed ", module, pc); }
+
+/** Sets a bit of PROC_EXECUTED; whether it was set before. */
+static int was_set(uint64_t hash) {
+    uint64_t bit = hash % (PROC_EXECUTED_BYTES * 8);
+    uint8_t *byte = PROC_EXECUTED + bit / 8, old = *byte;
+    *byte = old | (uint8_t)(1u << bit % 8);
+    return old >> bit % 8 & 1;
+}
+
+/** Notes a pc from which the interpreter goes on, if that is wanted: each once, but for a few that the filter takes for others. */
+void log_executed(uint64_t pc) {
+    if (!PROC_PRIVATE->log_executed[0]) return;
+    const struct module *module = module_at(pc);
+    uint64_t hash = pc * 0x9e3779b97f4a7c15ull;
+    int first = was_set(hash >> 40), second = was_set(hash >> 16 & 0xffffff);
+    if (module && !(first && second)) log_address("executed ", module, pc);
 }

@@ -91,6 +91,7 @@ struct proc_private {
     char runtime_path[256];
     char translations[256];    /* directory of translations; empty: the node's mount */
     char module_log[256];      /* file that gets the path of each module, a line each; empty: none */
+    char log_executed[8];      /* not empty: it gets what is interpreted, too */
 };
 
 extern char hc_base[], hc_end[], hc_text_start[], hc_text_end[];
@@ -102,6 +103,7 @@ static inline uint64_t base_address(void) {
 }
 #define PROC ((struct proc_state *)(base_address() + PROC_AREA_OFFSET))
 #define PROC_MISSED ((struct missed_entry *)(base_address() + PROC_AREA_OFFSET + PROC_MISSED_OFFSET))
+#define PROC_EXECUTED ((uint8_t *)(base_address() + PROC_AREA_OFFSET + PROC_EXECUTED_OFFSET))
 #define PROC_PRIVATE ((struct proc_private *)(base_address() + PROC_AREA_OFFSET + PROC_PRIVATE_OFFSET))
 
 static inline struct cpu_state *thread_area(uint32_t slot) {
@@ -118,7 +120,8 @@ _Static_assert(0x200 + sizeof(struct thread_private) <= THREAD_HOME_BLOB_OFFSET 
 _Static_assert(sizeof(struct proc_state) <= PROC_PRIVATE_OFFSET, "process area");
 _Static_assert(sizeof(struct proc_private) <= PROC_HOME_BLOB_OFFSET - PROC_PRIVATE_OFFSET, "process area");
 _Static_assert(PROC_HOME_BLOB_OFFSET + PROC_HOME_BLOB_BYTES <= PROC_MISSED_OFFSET, "process area");
-_Static_assert(PROC_MISSED_OFFSET + MISSED_ENTRIES * sizeof(struct missed_entry) <= PROC_AREA_BYTES, "process area");
+_Static_assert(PROC_MISSED_OFFSET + MISSED_ENTRIES * sizeof(struct missed_entry) <= PROC_EXECUTED_OFFSET, "process area");
+_Static_assert(PROC_EXECUTED_OFFSET + PROC_EXECUTED_BYTES <= PROC_AREA_BYTES, "process area");
 
 static inline struct cpu_state *current_cpu(void) {
     struct cpu_state *cpu;
@@ -279,6 +282,8 @@ char *put_qemu_variable(unsigned number, char *to, char *end);
 void log_module(int fd);
 void log_variant(uint32_t variant);
 void log_missed(const struct module *module, uint64_t pc);
+void log_executed(uint64_t pc);
+struct module *module_at(uint64_t pc);
 
 /* syscalls-process.c */
 void clear_handlers(struct cpu_state *cpu);

@@ -100,6 +100,8 @@ static void interrupt_guest(struct cpu_state *cpu, struct host_ucontext *context
     uint64_t pc = context->pc;
     *(volatile uint32_t *)&cpu->pending = 1;
     lookup_clear(cpu);
+    /* Loops look there; nothing else that may be interrupted then uses the register (see COMMON in build-runtime.ts). */
+    if (private_of(cpu)->executing == EXECUTING_TRANSLATION) context->regs[18] = 1;
     if (pc >= (uint64_t)hc_window_start && pc < (uint64_t)hc_window_end) context->pc = (uint64_t)hc_window_abort;
     if (pc >= (uint64_t)hc_call_start && pc < (uint64_t)hc_call_end) context->pc = (uint64_t)hc_call_abort;
 }

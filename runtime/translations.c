@@ -35,10 +35,18 @@ static int header_fits(const struct translation_header *header, const struct mod
     if (header->magic != TRANSLATION_MAGIC || header->abi_version != ABI_VERSION || header->variant != variant) return 0;
     for (unsigned i = 0; i < 4; i++) if (header->code_key[i] != module->key[i]) return 0;
     return header->image_bytes > TRANSLATION_HEADER_OFFSET && header->data_offset % PAGE == 0 &&
-           header->data_offset < header->image_bytes && header->entries_offset < header->image_bytes &&
+           header->data_offset < header->image_bytes && (uint64_t)header->page_count * 8 <= header->image_bytes - header->data_offset &&
+           header->entries_offset < header->image_bytes &&
            (uint64_t)header->entry_count * 8 <= header->image_bytes - header->entries_offset &&
            header->faults_offset < header->image_bytes &&
            header->fault_count * sizeof(struct fault_row) <= header->image_bytes - header->faults_offset;
+}
+
+/** Moves a mapped translation to a guest's bias: the words of its data are the bias itself and addresses that have it in them. */
+static void set_bias(uint64_t image, uint64_t bias) {
+    const struct translation_header *header = (const void *)(image + TRANSLATION_HEADER_OFFSET);
+    uint64_t *words = (uint64_t *)(image + header->data_offset), more = bias - words[0];
+    for (uint32_t i = 0; more && i < header->page_count; i++) words[i] += more;
 }
 
 /** Maps one variant of a module's translation, if there is a good one: then *status is loaded. A bad one is not looked at again. */
@@ -57,7 +65,7 @@ static void load_variant(struct module *module, uint32_t variant, uint32_t *stat
         if (image == (int64_t)at) {
             int64_t data = HOST6(mmap, at + header.data_offset, data_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, header.data_offset);
             if (data == (int64_t)(at + header.data_offset)) {
-                *(uint64_t *)data = module->guest_bias;
+                set_bias(at, module->guest_bias);
                 module->host_image = at;
                 module->host_bytes = bytes;
                 module->entries = header.entry_count;
@@ -190,7 +198,8 @@ static uint64_t find_entry(const struct module *module, uint64_t pc) {
     return module->host_image + entries[2 * low + 1];
 }
 
-static struct module *module_at(uint64_t pc) {
+/** The listed module whose code is at `pc`, or 0. */
+struct module *module_at(uint64_t pc) {
     struct proc_state *proc = PROC;
     uint32_t count = proc->module_count, last = PROC_PRIVATE->last_module;
     if (last < count && pc >= proc->modules[last].guest_start && pc < proc->modules[last].guest_end) return &proc->modules[last];
@@ -320,8 +329,7 @@ void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset) {
             /* Loaded again: so is its translation. */
             fresh.host_image = module->host_image, fresh.host_bytes = module->host_bytes;
             fresh.entries = module->entries, fresh.variant = module->variant;
-            const struct translation_header *header = (const void *)(fresh.host_image + TRANSLATION_HEADER_OFFSET);
-            *(uint64_t *)(fresh.host_image + header->data_offset) = bias;
+            set_bias(fresh.host_image, bias);
             fresh.status = MODULE_LOADED;
         } else if (module->host_image) {
             HOST2(munmap, module->host_image, module->host_bytes);

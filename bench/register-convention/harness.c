@@ -45,7 +45,7 @@ int main(int argc, char **argv) {
         if (mmap((void *)start, end - start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED) return 124;
         if (pread(fd, (void *)segments[i].p_vaddr, segments[i].p_filesz, segments[i].p_offset) < 0) return 124;
     }
-    char *area = aligned_alloc(4096, THREAD_AREA_BYTES);
+    char *area = aligned_alloc(0x10000, THREAD_AREA_BYTES);
     memset(area, 0, THREAD_AREA_BYTES);
     struct cpu_state *cpu = (void *)area;
     struct lookup_entry *cache = (void *)(area + LOOKUP_OFFSET);

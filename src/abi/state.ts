@@ -8,7 +8,7 @@
 import { defineStruct, type Struct } from "./layout.ts";
 
 /** Raised whenever the meaning of anything in this directory or of the translated code's conventions changes. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 
 /** Base address of the runtime in a real foreign process. */
 export const HC_BASE = 0x9000_0000_0000n;
@@ -104,18 +104,19 @@ export const LookupEntry: Struct = defineStruct("lookup_entry", [
  * Entries in the cache (a power of two). Slot of a pc: `(pc ^ pc >> LOOKUP_SHIFT) & (LOOKUP_ENTRIES - 1)`: addresses that
  * differ by whole pages only, as functions and their callers like to, must not share a slot.
  */
-export const LOOKUP_ENTRIES = 4096;
+export const LOOKUP_BITS = 12;
+export const LOOKUP_ENTRIES = 1 << LOOKUP_BITS;
 export const LOOKUP_SHIFT = 12;
-/** Offsets inside a thread area. The cache starts right behind the page that CpuState is on. */
-export const LOOKUP_OFFSET = 0x1000;
-export const THREAD_PRIVATE_OFFSET = 0x11000;
-export const THREAD_HOME_BLOB_OFFSET = 0x13000;
+/** Offsets inside a thread area. The cache is aligned to its size: translated code relies on that. */
+export const LOOKUP_OFFSET = 0x10000;
+export const THREAD_PRIVATE_OFFSET = 0x1000;
+export const THREAD_HOME_BLOB_OFFSET = 0x3000;
 export const THREAD_HOME_BLOB_BYTES = 0x4000;
-export const THREAD_SIGNAL_STACK_OFFSET = 0x18000;
-export const THREAD_SIGNAL_STACK_BYTES = 0x10000;
 /** Instructions that the interpreter has decoded; zeros are an empty cache. */
-export const DECODE_CACHE_OFFSET = 0x28000;
+export const DECODE_CACHE_OFFSET = 0x8000;
 export const DECODE_CACHE_BYTES = 0x8000;
+export const THREAD_SIGNAL_STACK_OFFSET = 0x20000;
+export const THREAD_SIGNAL_STACK_BYTES = 0x10000;
 /**
  * What the lookup cache had to make room for, or lost to a signal: found again without a search. Slots have the same form,
  * zeros are empty, and the slot of a pc is `(pc ^ pc >> SECOND_LOOKUP_SHIFT) & (SECOND_LOOKUP_ENTRIES - 1)`.
@@ -248,6 +249,9 @@ export const PROC_MISSED_OFFSET = 0x30000;
 export const MISSED_ENTRIES = 256;
 /** A pc that was asked for so often is worth an entry. */
 export const MISSED_ENOUGH = 16;
+/** Where the build for qemu user mode remembers what it has logged as executed: a filter of bits. */
+export const PROC_EXECUTED_OFFSET = 0x31000;
+export const PROC_EXECUTED_BYTES = 0xf000;
 /** Size of the whole process area. */
 export const PROC_AREA_BYTES = 0x40000;
 

@@ -8,7 +8,8 @@
 //                  execution may enter, and offset from the start of the file's image to its host code
 //   faultsOffset   struct fault_row for each access that may fault, sorted (none in the plain variant)
 //   ...            read-only data, code
-//   dataOffset     u64 guest bias, written by the loader: run-time address minus ELF virtual address
+//   dataOffset     u64 guest bias (run-time address minus ELF virtual address), and the addresses of pages of the guest's
+//                  file, to all of which the loader adds the bias
 //
 // A translation is bound to its file by `codeKey` (cheap, checked by the runtime) and `sha256` (checked by the node).
 
@@ -51,8 +52,9 @@ export const TranslationHeader: Struct = defineStruct("translation_header", [
   ["guest_high", "u64", "one past the highest"],
   ["image_bytes", "u64", "size of the mapping"],
   ["entries_offset", "u64", ""],
-  ["data_offset", "u64", "the writable page with the guest bias at its start"],
+  ["data_offset", "u64", "the writable pages: page_count words, of which the first is the guest bias (0 in the file)"],
   ["faults_offset", "u64", "rows of FaultRow, sorted by access"],
   ["fault_count", "u32", ""],
   ["variant", "u32", "index into VARIANTS"],
+  ["page_count", "u32", "words that get the bias added"],
 ]);

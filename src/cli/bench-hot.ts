@@ -1,6 +1,6 @@
 // Which code a workload executes, so that `hcontainer bench code --hot` need not translate whole libraries: what
-// qemu-x86_64 executes of them on this machine, and what runs of the translated program then have asked for in vain, since our
-// CPU has instructions that qemu's lacks, and libraries choose by them.
+// qemu-x86_64 executes of them on this machine, and what runs of the translated program have then left to the interpreter, since
+// our CPU has instructions that qemu's lacks, and libraries choose by them.
 
 import { readFileSync } from "node:fs";
 import { keyName } from "../abi/index.ts";
@@ -33,7 +33,7 @@ function executedOffsets(report: string): Map<string, Set<number>> {
 /** What a workload executes. */
 export class HotCode {
   readonly #offsets: ReadonlyMap<string, ReadonlySet<number>>;
-  readonly #missed = new Map<string, Set<number>>();
+  readonly #interpreted = new Map<string, Set<number>>();
 
   private constructor(offsets: ReadonlyMap<string, ReadonlySet<number>>) {
     this.#offsets = offsets;
@@ -44,18 +44,15 @@ export class HotCode {
     return new HotCode(executedOffsets(await listHomeBlocks(workload, root, path, inputs)));
   }
 
-  /** Takes the entries that a run has missed, by code key; whether there are new ones. */
-  addMissed(missed: ReadonlyMap<string, readonly number[]>): boolean {
-    let isNew = false;
-    for (const [key, entries] of missed) {
-      const known = this.#missed.get(key) ?? new Set();
-      this.#missed.set(key, known);
-      for (const entry of entries) {
-        isNew ||= !known.has(entry);
-        known.add(entry);
-      }
+  /** Takes what a run has interpreted, by code key; gives how much of it is new. */
+  addInterpreted(interpreted: ReadonlyMap<string, ReadonlySet<number>>): number {
+    let count = 0;
+    for (const [key, entries] of interpreted) {
+      const known = this.#interpreted.get(key) ?? new Set();
+      this.#interpreted.set(key, known);
+      for (const entry of entries) if (known.size !== known.add(entry).size) count++;
     }
-    return isNew;
+    return count;
   }
 
   /** The part of a file's code. */
@@ -66,6 +63,6 @@ export class HotCode {
     for (const { offset, vaddr, fileSize } of loadSegments(elf)) {
       for (const at of offsets) if (at >= offset && at < offset + fileSize) executed.add(at - offset + vaddr);
     }
-    return { executed, roots: [...(this.#missed.get(keyName(fileCodeKey(elf))) ?? [])] };
+    return { executed, roots: [...(this.#interpreted.get(keyName(fileCodeKey(elf))) ?? [])] };
   }
 }

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { RUNTIME_FILE, type Variant } from "../abi/index.ts";
 import { HostError } from "../base/index.ts";
 import {
+  executedEntries,
   filesOf,
-  missedEntries,
   qemuNodeDirectory,
   rememberFiles,
   seenFiles,
@@ -30,8 +30,7 @@ export const help = `Measures translated code side by side with the programs' ow
 usage: hcontainer bench code [--only NAME]... [--hot] [--time] [--ordered] [--without-qemu] [--profile N] [--json]
 
   --only NAME      only this workload; may be repeated
-  --hot            translate only the code that the workload executes: the same code comes out of it in a tenth of the time,
-                   but what is found late is interpreted
+  --hot            translate only the code that the workload executes: the same code comes out of it in a tenth of the time
   --time           measure processor time too (under emulation it is the emulator's: only ratios mean something)
   --ordered        measure the code for programs with threads, which keeps x86-64's order of memory accesses, with all
                    programs; without it each has the variant that it asks for
@@ -53,6 +52,8 @@ examples:
 
 const RELEASE = "trixie";
 const EMULATOR = "/usr/bin/qemu-x86_64";
+/** As many entries that a run with a part of the code translated has interpreted leave it nearly as it would be. */
+const FEW_ENTRIES = 20;
 
 interface Row {
   readonly name: string;
@@ -112,13 +113,14 @@ async function translatedWay(
       await writeFile(log, "");
       const env = { HCONTAINER_QEMU_USER: "/usr/bin/qemu-aarch64", HCONTAINER_TRANSLATIONS: join(node, TRANSLATIONS) };
       const words = (): string[] => [join(node, RUNTIME_FILE), program, workload.program];
-      await measure(workload, { root, words, env: { ...env, HCONTAINER_MODULE_LOG: log } }, inputs, false);
-      // What a part lacks is no news about the file.
+      const logging = { HCONTAINER_MODULE_LOG: log, ...(hot && { HCONTAINER_LOG_EXECUTED: "1" }) };
+      await measure(workload, { root, words, env: { ...env, ...logging } }, inputs, false);
       const logged = await readFile(log, "utf8");
-      const isNewMissed = hot?.addMissed(missedEntries(logged)) ?? false;
+      // What a part lacks is no news about the file.
       if (hot) await writeFile(log, logged.replace(/^missed .*\n/gm, ""));
       await rememberFiles(program, log);
-      if (isNewMissed) continue;
+      // What some path of the program's start executes once is not worth another translation.
+      if (hot && hot.addInterpreted(executedEntries(logged)) > FEW_ENTRIES) continue;
       const isComplete = isOrdered || (await seenVariants(program)).length === variants.length;
       if (isComplete && (await seenFiles(program)).length === seen.length) return { root, words, env };
     }

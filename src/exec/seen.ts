@@ -4,7 +4,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { VARIANTS, type Variant } from "../abi/index.ts";
-import { cacheDirectory, parseEntries, rememberEntries, sha256OfFile } from "../host/index.ts";
+import { cacheDirectory, rememberEntries, sha256OfFile } from "../host/index.ts";
 
 const FILES_LIMIT = 2000;
 
@@ -29,24 +29,36 @@ export async function seenVariants(program: string): Promise<Variant[]> {
   return VARIANTS.filter((variant) => variant === "plain" || seen.includes(`variant ${variant}`));
 }
 
-const MISSED = "missed ";
+/** Lines that are no news about which files a program maps. */
+const ENTRY_LINE = /^(?:missed|executed) /;
 
-/** The entries that translations lacked, by code key, out of a run's log: lines of a code key and an address. */
-export function missedEntries(log: string): Map<string, number[]> {
-  const byKey = new Map<string, string>();
-  for (const line of lines(log)) {
-    const [, key, address] = /^missed ([0-9a-f]{32}) ([0-9a-f]+)$/.exec(line) ?? [];
-    if (key !== undefined) byKey.set(key, `${byKey.get(key) ?? ""}${address}\n`);
+/** The entries that a run's log names behind `word`, by code key: lines of the word, a code key and an address. */
+function loggedEntries(log: string, word: "missed" | "executed"): Map<string, Set<number>> {
+  const byKey = new Map<string, Set<number>>();
+  const pattern = new RegExp(`^${word} ([0-9a-f]{32}) ([0-9a-f]{1,12})$`, "gm");
+  for (const [, key, address] of log.matchAll(pattern)) {
+    const entries = byKey.get(key!) ?? new Set();
+    byKey.set(key!, entries.add(Number.parseInt(address!, 16)));
   }
-  return new Map([...byKey].map(([key, text]) => [key, parseEntries(text)]));
+  return byKey;
+}
+
+/** The entries that translations lacked, by code key, out of a run's log. */
+export function missedEntries(log: string): Map<string, Set<number>> {
+  return loggedEntries(log, "missed");
+}
+
+/** Where the interpreter has begun, by code key, out of the log of a run with HCONTAINER_LOG_EXECUTED. */
+export function executedEntries(log: string): Map<string, Set<number>> {
+  return loggedEntries(log, "executed");
 }
 
 /** Adds what a run has logged. */
 export async function rememberFiles(program: string, log: string): Promise<void> {
   const before = await seenLines(program);
   const text = await readFile(log, "utf8").catch(() => "");
-  for (const [key, entries] of missedEntries(text)) await rememberEntries(key, entries);
-  const paths = lines(text).filter((line) => !line.startsWith(MISSED));
+  for (const [key, entries] of missedEntries(text)) await rememberEntries(key, [...entries]);
+  const paths = lines(text).filter((line) => !ENTRY_LINE.test(line));
   const all = [...new Set([...before, ...paths])].slice(0, FILES_LIMIT);
   if (all.length === before.length) return;
   const list = await listOf(program);

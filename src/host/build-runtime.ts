@@ -13,9 +13,10 @@ import { runChecked } from "./process.ts";
 export type RuntimePlace = "node" | "qemu-user";
 
 const RUNTIME = resolve(import.meta.dirname, "../../runtime");
-/** Compiled with the interpreter. */
+/** Compiled with the interpreter, which runs at no time that x18 is read. */
 const INTERPRETER_FILES = new Set(["decode.c", "interp.c", "int128.c"]);
-const COMMON = ["-fno-pic", "-mno-outline-atomics", "-fno-builtin", "-fno-asynchronous-unwind-tables"];
+/** x18 tells translated code of signals (runtime/enter.S); the dispatcher's C keeps it. */
+const COMMON = ["-ffixed-x18", "-fno-pic", "-mno-outline-atomics", "-fno-builtin", "-fno-asynchronous-unwind-tables"];
 /** What may use vector registers: helpers, and what runs in the dispatcher only. A signal may come anywhere else. */
 const WITH_VECTORS = /^(?:helpers.*|code-key)\.c$/;
 const GENERAL = [...COMMON, "-mgeneral-regs-only"];

@@ -7,6 +7,7 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { ABI_VERSION, keyName, TRANSLATION_SUFFIX, translationName, type Variant } from "../abi/index.ts";
+import { InputError } from "../base/index.ts";
 import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
 import {
   type CodePart,
@@ -181,12 +182,14 @@ async function translate(
   const discoverMs = clock();
   const lifted = liftFile(map, variant, isConstant, part);
   const analyseMs = clock();
+  if (lifted.pieces.length === 0)
+    throw new InputError("elf-no-code", "nothing in it can be translated", path, "its code, if any, is interpreted");
   const objects = await compileShards(lifted, onProgress);
   const compileMs = clock();
   const segments = executableSegments(elf);
   const codeKey = fileCodeKey(elf);
   const entries = lifted.pieces.map((piece) => piece.head.start);
-  const translation = finishTranslation(await link(objects, entries.length), {
+  const translation = finishTranslation(await link(objects, entries.length, lifted.context.pages), {
     variant,
     codeKey,
     sha256: Buffer.from(digest, "hex"),
@@ -269,7 +272,7 @@ async function compileShards(lifted: LiftedFile, onProgress: (done: number) => v
     .map(([, object]) => object);
 }
 
-async function link(objects: readonly string[], entries: number): Promise<Uint8Array> {
+async function link(objects: readonly string[], entries: number, pages: ReadonlySet<number>): Promise<Uint8Array> {
   const directory = await mkdtemp(join(tmpdir(), "hcontainer-link-"));
   try {
     const [script, list, output] = ["link.ld", "objects", "linked"].map((name) => join(directory, name)) as [
@@ -277,7 +280,7 @@ async function link(objects: readonly string[], entries: number): Promise<Uint8A
       string,
       string,
     ];
-    await writeFile(script, linkerScript(entries));
+    await writeFile(script, linkerScript(entries, pages));
     await writeFile(list, objects.join("\n"));
     await runChecked("ld.lld-19", [
       "-m",

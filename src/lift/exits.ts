@@ -2,7 +2,7 @@
 // convention of translated code (ARCHITECTURE.md) as LLVM IR: everything is a musttail call with the guest's registers
 // in arguments.
 
-import { CpuState, EXIT, LOOKUP_ENTRIES, LOOKUP_SHIFT, offsetOf } from "../abi/index.ts";
+import { CpuState, EXIT, LOOKUP_BITS, LOOKUP_SHIFT, LookupEntry, offsetOf } from "../abi/index.ts";
 import { type IrFunction, type IrValue, TBAA } from "../llvm/index.ts";
 import { PARAMETER_TYPES } from "./variables.ts";
 
@@ -28,9 +28,12 @@ export class Transfers {
     this.#fn.effect(`store ${type} ${text}, ptr ${pointer}, !tbaa ${TBAA.cpu}`);
   }
 
-  /** Jumps to `callee` (a symbol or a value) with the arguments; `pc` is its pc where it may ask for it. Ends the block. */
-  jump(callee: string, args: ArgumentTexts, pc = "poison"): void {
-    this.#fn.effect(`musttail call ${CC} void ${callee}(ptr %state, ${args.join(", ")}, ptr %lookup, i64 ${pc})`);
+  /**
+   * Jumps to `callee` (a symbol or a value) with the arguments; `pc` is its pc where it may ask for it, `lookup` points anywhere
+   * into the lookup cache. Ends the block.
+   */
+  jump(callee: string, args: ArgumentTexts, pc = "poison", lookup = "%lookup"): void {
+    this.#fn.effect(`musttail call ${CC} void ${callee}(ptr %state, ${args.join(", ")}, ptr ${lookup}, i64 ${pc})`);
     this.#fn.end("ret void");
   }
 
@@ -47,26 +50,27 @@ export class Transfers {
     this.#through("exit_fn", args);
   }
 
-  #through(field: string, args: ArgumentTexts): void {
+  #through(field: string, args: ArgumentTexts, lookup?: string): void {
     const pointer = this.pointer(offsetOf(CpuState, field));
-    this.jump(this.#fn.emit(`load ptr, ptr ${pointer}, !tbaa ${TBAA.cpu}`), args);
+    this.jump(this.#fn.emit(`load ptr, ptr ${pointer}, !tbaa ${TBAA.cpu}`), args, "poison", lookup);
   }
 
   /** Goes on at a pc without a known translation. */
-  dispatch(pc: IrValue, args: ArgumentTexts): void {
+  dispatch(pc: IrValue, args: ArgumentTexts, lookup?: string): void {
     this.storeField("rip", "i64", this.#fn.text(pc, "i64"));
-    this.#through("dispatch_fn", args);
+    this.#through("dispatch_fn", args, lookup);
   }
 
   /** Goes on at a pc known at run time only: probes the lookup cache first. */
   indirect(target: IrValue, args: ArgumentTexts): void {
     const fn = this.#fn;
     const pc = fn.text(target, "i64");
-    // Nothing in this function changes the cache, so the asm needs no memory clobber.
     const mixed = fn.emit(`xor i64 ${pc}, ${fn.emit(`lshr i64 ${pc}, ${LOOKUP_SHIFT}`)}`);
-    const slot = fn.emit(`and i64 ${mixed}, ${LOOKUP_ENTRIES - 1}`);
-    const offset = fn.emit(`shl i64 ${slot}, 4`);
-    const entry = fn.emit(`getelementptr i8, ptr %lookup, i64 ${offset}`);
+    // The cache is aligned to its size, so the slot's bits are all that tells its entries' addresses apart, and whichever entry
+    // the register pointed to before will do.
+    const bits = `#${Math.log2(LookupEntry.sizeBytes)}, #${LOOKUP_BITS}`;
+    const entry = fn.emit(`call ptr asm "bfi $0, $1, ${bits}", "=r,r,0"(i64 ${mixed}, ptr %lookup) memory(none)`);
+    // Nothing in this function changes the cache, so the asm needs no memory clobber.
     const pair = fn.emit(`call { i64, ptr } asm "ldp $0, $1, [$2]", "=r,=r,r"(ptr ${entry})`);
     const guest = fn.emit(`extractvalue { i64, ptr } ${pair}, 0`);
     const host = fn.emit(`extractvalue { i64, ptr } ${pair}, 1`);
@@ -74,8 +78,8 @@ export class Transfers {
     const [miss, hit] = [fn.newLabel("miss"), fn.newLabel("hit")];
     fn.branch(isMiss, miss, hit, true);
     fn.begin(hit);
-    this.jump(host, args, pc);
+    this.jump(host, args, pc, entry);
     fn.begin(miss);
-    this.dispatch(target, args);
+    this.dispatch(target, args, entry);
   }
 }

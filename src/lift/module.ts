@@ -226,7 +226,7 @@ export function liftFile(
   const privateFrames = variant === "ordered" ? findPrivateFrames(graph) : new Map();
   const count = (list: readonly { count: number }[]): number => list.reduce((sum, { count }) => sum + count, 0);
   return {
-    context: { map, graph, liveAfter, options, privateFrames },
+    context: { map, graph, liveAfter, options, privateFrames, pages: new Set() },
     pieces,
     instructions: count(map.shapes),
     interpretedInstructions: count(unsupported),

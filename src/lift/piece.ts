@@ -36,10 +36,18 @@ import {
 /** Blocks of a loop of which it is taken that it changes everything. */
 const LARGE_LOOP_BLOCKS = 200;
 
-/** Symbol of the word that holds the guest's load bias. */
-export const BIAS_SYMBOL = "hc_guest_bias";
+/** Symbol of the word that holds the run-time address of a page of the guest's file. */
+export function pageSymbol(page: number): string {
+  return `hc_page_${page.toString(16)}`;
+}
 const ATTRIBUTES =
-  'attributes #0 = { nounwind null_pointer_is_valid "frame-pointer"="none" "no-trapping-math"="true" "target-features"="+lse,+rcpc,+v8.1a" }';
+  'attributes #0 = { nounwind null_pointer_is_valid "frame-pointer"="none" "no-trapping-math"="true" "target-features"="+lse,+rcpc,+v8.1a,+reserve-x18" }';
+/** Instructions of a piece up to which the branch of a poll surely reaches its exit (a megabyte). */
+const SHORT_PIECE_INSTRUCTIONS = 2000;
+/** Distance of pages that one instruction can no longer add. */
+const NEAR_PAGES = 0x1000n;
+const PAGE_BITS = 12n;
+const GUEST_END = 1n << 47n;
 
 /** Symbol of the piece whose head is at `pc`; a prefix of their own keeps apart files that share a module (tests). */
 export function pieceSymbol(pc: number, prefix = "p"): string {
@@ -55,6 +63,8 @@ export interface LiftContext {
   readonly options: LiftOptions;
   /** Stack frames that no other thread sees into; wanted where order counts. */
   readonly privateFrames: ReadonlyMap<Block, PrivateFrame>;
+  /** Pages of the file whose addresses the pieces written so far look up. */
+  readonly pages: Set<number>;
   /** Prefix of the pieces' symbols, if not the usual one. */
   readonly symbolPrefix?: string;
 }
@@ -90,8 +100,9 @@ export class PieceWriter implements PieceHooks {
   readonly #argumentTexts: string[] = [];
   /** The argument `pc`. */
   readonly #entryPc = new IrValue(64, undefined, [{ type: "i64", name: "%pc", block: 0 }]);
-  /** The load bias, as the LLVM block at hand has it. */
-  #bias: { readonly label: string; readonly value: IrValue } | null = null;
+  /** Addresses of pages of the file that have been made in the LLVM block at hand. */
+  #pages: { readonly label: string; readonly byNumber: Map<bigint, IrValue> } | null = null;
+  readonly #pollsRegister: boolean;
   #pc = 0;
   #blockEnd = 0;
   #tableIndex: IrValue | null = null;
@@ -114,6 +125,9 @@ export class PieceWriter implements PieceHooks {
     this.#transfers = new Transfers(this.#fn);
     this.#members = new Set(piece.blocks);
     this.#expectsAll = expectsAll;
+    const size = piece.blocks.reduce((sum, block) => sum + block.pcs.length, 0);
+    // Where other threads run, one of them may ask for a poll that no signal of this thread's tells it of.
+    this.#pollsRegister = context.options.variant !== "ordered" && size <= SHORT_PIECE_INSTRUCTIONS;
     this.#isLoop = piece.blocks.some((block) => block.successors.includes(piece.head));
   }
 
@@ -142,19 +156,38 @@ export class PieceWriter implements PieceHooks {
     return value;
   }
 
-  anchor(): { value: IrValue; at: bigint } {
+  anchor(address: bigint): { value: IrValue; at: bigint } {
     const { head } = this.#piece;
     // Who comes by its address brings that along.
     if (!head.isEntered && this.#context.graph.isRoot(head)) return { value: this.#entryPc, at: BigInt(head.start) };
-    // Loaded where it is used and not at the start: there may be a way through the piece that does not use it. LLVM drops
-    // the second of two loads and moves loads out of loops.
     const fn = this.#fn;
-    if (this.#bias?.label !== fn.label) {
-      fn.module.declare(`@${BIAS_SYMBOL} = external hidden global i64`);
-      const value = fn.value(64, "i64", `load i64, ptr @${BIAS_SYMBOL}, !invariant.load !{}`);
-      this.#bias = { label: fn.label, value };
+    if (this.#pages?.label !== fn.label) this.#pages = { label: fn.label, byNumber: new Map() };
+    const { byNumber } = this.#pages;
+    const page = address >= 0n && address < GUEST_END ? address >> PAGE_BITS : 0n;
+    const known = byNumber.get(page) ?? this.#nearPage(page, byNumber) ?? this.#loadPage(page);
+    byNumber.set(page, known);
+    return { value: known, at: page << PAGE_BITS };
+  }
+
+  /** A page's address made of another's. LLVM would add the whole distance instead, which takes it two instructions. */
+  #nearPage(page: bigint, known: ReadonlyMap<bigint, IrValue>): IrValue | undefined {
+    for (const [other, value] of known) {
+      const distance = page - other;
+      if (distance >= NEAR_PAGES || distance <= -NEAR_PAGES) continue;
+      return this.#sem.addPages(value, distance);
     }
-    return { value: this.#bias.value, at: 0n };
+    return undefined;
+  }
+
+  /**
+   * Loaded where it is used and not at the start: there may be a way through the piece that does not use it. LLVM drops the
+   * second of two loads and moves loads out of loops.
+   */
+  #loadPage(page: bigint): IrValue {
+    const symbol = pageSymbol(Number(page));
+    this.#context.pages.add(Number(page));
+    this.#fn.module.declare(`@${symbol} = external hidden global i64`);
+    return this.#fn.value(64, "i64", `load i64, ptr @${symbol}, !invariant.load !{}`);
   }
 
   leaveIf(condition: IrValue, reason: "interpret" | "trap", vector: number, state: readonly Slot[]): void {
@@ -476,6 +509,10 @@ export class PieceWriter implements PieceHooks {
   /** Leaves by `exit` if something is pending, else goes on at `rest`. */
   #poll(exit: string, rest: string): void {
     const fn = this.#fn;
+    if (this.#pollsRegister) {
+      fn.end(`callbr void asm sideeffect "cbnz w18, \${0:l}", "!i"() to label %${rest} [label %${exit}]`);
+      return;
+    }
     const pending = fn.emit(`load volatile i32, ptr ${this.#transfers.pointer(offsetOf(CpuState, "pending"))}`);
     fn.branch(fn.value(1, "i1", `icmp ne i32 ${pending}, 0`), exit, rest, true);
   }

@@ -44,8 +44,8 @@ export type Control =
 export interface PieceHooks {
   /** The value of a variable at the head of the piece. */
   valueAtHead(variable: number): IrValue;
-  /** A run-time address in the guest's file, and what it is without the load bias. */
-  anchor(): { readonly value: IrValue; readonly at: bigint };
+  /** A run-time address in the guest's file from which \`address\` is best made, and what it is without the load bias. */
+  anchor(address: bigint): { readonly value: IrValue; readonly at: bigint };
   /** Leaves for the interpreter or with an exception if `condition` is 1, with the given state. */
   leaveIf(condition: IrValue, reason: "interpret" | "trap", vector: number, state: readonly Slot[]): void;
   /** Goes on behind the instruction if `condition` is 1. */
@@ -92,6 +92,8 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   readonly #sums = new WeakMap<IrValue, { readonly root: IrValue; readonly offset: bigint }>();
   /** Values that are addresses in the file, and what they are without the load bias. */
   readonly #anchors = new WeakMap<IrValue, bigint>();
+  /** Upper halves of fixed addresses, and the LLVM block that each was made in last. */
+  readonly #fixedHighs = new Map<bigint, { readonly label: string; readonly value: IrValue }>();
   #region: Region | null = null;
   #privateFrame: PrivateFrame = "none";
   /** Values of the variables now. */
@@ -173,16 +175,47 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   address(pc: number | bigint): IrValue {
     const value = BigInt(pc);
     if (!this.#options.isRelocatable) return this.int(64, value);
-    const { value: anchor, at } = this.#hooks.anchor();
+    const { value: anchor, at } = this.#hooks.anchor(value);
     this.#anchors.set(anchor, at);
     const distance = value - at;
-    const page = distance >> 12n;
-    const [op, pages] = page < 0n ? ["sub", -page] : ["add", page];
     const isShort = distance > -0x1000n && distance < 0x1000n;
-    if (this.#guarded || isShort || pages > 0xfffn) return this.add(anchor, this.int(64, distance));
-    // In two steps that aarch64 has as immediates: LLVM would make the whole number first, which is one instruction more.
-    const text = `call i64 asm "${op} $0, $1, #${pages}, lsl #12", "=r,r"(i64 ${this.fn.text(anchor, "i64")}) memory(none)`;
-    return this.add(this.fn.value(64, "i64", text), this.int(64, distance & 0xfffn));
+    if (this.#guarded || isShort) return this.add(anchor, this.int(64, distance));
+    return this.add(this.addPages(anchor, distance >> 12n), this.int(64, distance & 0xfffn));
+  }
+
+  /** Adds so many pages: as an immediate of aarch64, where LLVM would make the number first. */
+  addPages(value: IrValue, pages: bigint): IrValue {
+    const [op, count] = pages < 0n ? ["sub", -pages] : ["add", pages];
+    if (count === 0n) return value;
+    if (count > 0xfffn) return this.add(value, this.int(64, pages << 12n));
+    const text = `call i64 asm "${op} $0, $1, #${count}, lsl #12", "=r,r"(i64 ${this.fn.text(value, "i64")}) memory(none)`;
+    return this.fn.value(64, "i64", text);
+  }
+
+  /**
+   * The address of an access to a fixed place in two parts, of which the access itself can hold the second: one instruction
+   * less than making the whole. The first is shared where another access is near it.
+   */
+  #fixedPlace(addr: IrValue, width: number): IrValue {
+    const at = addr.constant;
+    if (at === undefined || at >= 1n << 32n) return addr;
+    const [low, bytes] = [at & 0xffffn, BigInt(width / 8)];
+    const high = at - low;
+    // Ordered accesses take a register alone.
+    if (high === 0n || low === 0n || this.#options.variant === "ordered") return addr;
+    if (this.#guarded && (low % bytes !== 0n || low >= 0x1000n * bytes || width > 128)) return addr;
+    const known = this.#fixedHighs.get(high);
+    const base = known?.label === this.fn.label ? known.value : this.#fixedHigh(high);
+    this.#fixedHighs.set(high, { label: this.fn.label, value: base });
+    this.#anchors.set(base, high);
+    return this.add(base, this.int(64, low));
+  }
+
+  /** In the form of an asm, since LLVM would put the parts together again; other blocks make their own. */
+  #fixedHigh(high: bigint): IrValue {
+    const { fn } = this;
+    const text = `call i64 asm "movz $0, #${high >> 16n}, lsl #16 // ${fn.label}", "=r"() memory(none)`;
+    return fn.value(64, "i64", text);
   }
 
   gpr(number: number, width: 8 | 16 | 32 | 64): IrValue {
@@ -349,19 +382,21 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   }
 
   load(width: number, addr: IrValue): IrValue {
-    if (!this.#guarded) return this.#memory.load(width, addr);
-    const place = this.#place(addr);
+    const at = this.#fixedPlace(addr, width);
+    if (!this.#guarded) return this.#memory.load(width, at);
+    const place = this.#place(at);
     const value = this.#guarded.load(width, place, this.#isPrivate(place, false), () => this.#landing());
     this.#region!.hasLoads = true;
     return value;
   }
 
   store(addr: IrValue, value: IrValue): void {
+    const at = this.#fixedPlace(addr, value.width);
     if (!this.#guarded) {
-      this.#memory.store(addr, value);
+      this.#memory.store(at, value);
       return;
     }
-    const place = this.#place(addr);
+    const place = this.#place(at);
     const isOwn = this.#isOwnFrame(place, true);
     this.#guarded.store(place, value, this.#isPrivate(place, true), () => this.#landing());
     // May be stored once more if nobody else sees it, and if nothing was read that it may have changed.

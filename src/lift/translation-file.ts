@@ -14,12 +14,13 @@ import {
 } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
 import { FAULT_ROW_WORDS, FAULTS_SECTION } from "../llvm/index.ts";
-import { BIAS_SYMBOL, pieceSymbol } from "./piece.ts";
+import { pageSymbol, pieceSymbol } from "./piece.ts";
 
 /** Bytes of one entry. */
 const ENTRY_BYTES = 8;
 /** Data starts a page of the largest size that arm64 kernels use. */
 const DATA_ALIGNMENT = 0x10000;
+const PAGE_BYTES = 0x1000;
 assert(FaultRow.sizeBytes === FAULT_ROW_WORDS * 4, "rows keep their size when they are made absolute");
 
 /** What the header says about the guest's file. */
@@ -33,8 +34,13 @@ export interface TranslationFacts {
   readonly entries: readonly number[];
 }
 
-/** The linker script for a translation with so many entries. */
-export function linkerScript(entries: number): string {
+const PAGES_SYMBOL = "hc_pages";
+
+/** The linker script for a translation with so many entries, whose code looks up these pages of the guest's file. */
+export function linkerScript(entries: number, pages: Iterable<number>): string {
+  const words = [...pages]
+    .sort((a, b) => a - b)
+    .map((page) => `${pageSymbol(page)} = .; QUAD(0x${(page * PAGE_BYTES).toString(16)})`);
   const header = TRANSLATION_HEADER_OFFSET;
   return `
 PHDRS { image PT_LOAD FILEHDR PHDRS FLAGS(5); data PT_LOAD FLAGS(6); }
@@ -45,7 +51,14 @@ SECTIONS {
   .hc_faults : ALIGN(64) { hc_faults = .; *(${FAULTS_SECTION}) hc_faults_end = .; } :image
   .rodata : ALIGN(64) { *(.rodata .rodata.*) } :image
   .text : ALIGN(64) { *(.text .text.*) } :image
-  .hc_data : ALIGN(${DATA_ALIGNMENT}) { ${BIAS_SYMBOL} = .; QUAD(0) . += 4096 - 8; hc_end = .; } :data
+  .hc_data : ALIGN(${DATA_ALIGNMENT}) {
+    ${PAGES_SYMBOL} = .;
+    QUAD(0)
+    ${words.join("\n    ")}
+    hc_pages_end = .;
+    . = ALIGN(${PAGE_BYTES});
+    hc_end = .;
+  } :data
   /DISCARD/ : { *(.comment .note* .eh_frame* .ARM.*) }
 }
 `;
@@ -131,6 +144,7 @@ export function finishTranslation(linked: Uint8Array, facts: TranslationFacts): 
   view.setBigUint64(field("faults_offset"), BigInt(faults), true);
   view.setUint32(field("fault_count"), faultCount, true);
   view.setUint32(field("variant"), VARIANTS.indexOf(facts.variant), true);
-  view.setBigUint64(field("data_offset"), BigInt(symbol(BIAS_SYMBOL)), true);
+  view.setBigUint64(field("data_offset"), BigInt(symbol(PAGES_SYMBOL)), true);
+  view.setUint32(field("page_count"), (symbol("hc_pages_end") - symbol(PAGES_SYMBOL)) / 8, true);
   return file;
 }

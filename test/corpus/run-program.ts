@@ -15,8 +15,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { NODE_MOUNT, VARIANTS, type Variant } from "../../src/abi/index.ts";
+import { keyName, NODE_MOUNT, VARIANTS, type Variant } from "../../src/abi/index.ts";
+import { fileCodeKey, readElf } from "../../src/elf/index.ts";
 import {
+  executedEntries,
   type FoundProgram,
   linkedFiles,
   locateProgram,
@@ -54,8 +56,13 @@ export interface TranslatedOutcome extends Outcome {
   readonly unknown: readonly string[];
   /** Variants of code that its processes asked for, the plain one included. */
   readonly variants: readonly Variant[];
+  /** Where the interpreter has begun, by code key; with \`observe\` only. */
+  readonly executed: ExecutedCode;
   readonly milliseconds: number;
 }
+
+/** Addresses in files, by the name of their code key. */
+export type ExecutedCode = ReadonlyMap<string, ReadonlySet<number>>;
 
 /** The root directory of a row. */
 export async function rootOf(program: CorpusProgram): Promise<string> {
@@ -123,6 +130,10 @@ export interface TranslatedOptions {
   readonly modules: readonly string[];
   readonly variants?: readonly Variant[];
   readonly interpret?: boolean;
+  /** Translates only this of each file, which an earlier run has executed. */
+  readonly only?: ExecutedCode;
+  /** Notes what the interpreter does. */
+  readonly observe?: boolean;
   /** Leaves out files whose path contains one of these. */
   readonly without?: readonly string[];
 }
@@ -138,12 +149,20 @@ function namedFiles(root: string, program: CorpusProgram): string[] {
   return programs.flatMap((path) => linkedFiles(root, path));
 }
 
+function executedIn(file: string, only: ExecutedCode): ReadonlySet<number> {
+  return only.get(keyName(fileCodeKey(readElf(readFileSync(file), file)))) ?? new Set();
+}
+
 export async function runTranslated(program: CorpusProgram, options: TranslatedOptions): Promise<TranslatedOutcome> {
   const root = await rootOf(program);
   const found: FoundProgram = locateProgram(root, ["/bin/sh"], "/");
   const known = [...linkedFiles(root, found.program), ...namedFiles(root, program), ...options.modules];
   const wanted = options.interpret ? [] : withoutFiles([...new Set(known)], options.without ?? []);
-  const node = await qemuNodeDirectory(await translateFiles(root, wanted, { variants: options.variants }));
+  const { only, variants: wantedVariants } = options;
+  const partOf = only && ((file: string) => ({ executed: executedIn(file, only), roots: [] }));
+  const translations = await translateFiles(root, wanted, { variants: wantedVariants, ...(partOf && { partOf }) });
+  const node = await qemuNodeDirectory(translations);
+  const env: Record<string, string> = options.observe ? { HCONTAINER_LOG_EXECUTED: "1" } : {};
   const scratch = mkdtempSync(join(tmpdir(), "hcontainer-corpus-log-"));
   try {
     const log = join(scratch, "log");
@@ -151,17 +170,54 @@ export async function runTranslated(program: CorpusProgram, options: TranslatedO
     chmodSync(log, 0o666);
     const start = Date.now();
     const outcome = await runIn(program, (layer, words) =>
-      qemuCommand({ ...found, args: words }, node, log, { root, layer, cwd: "/work", isIsolated: true }),
+      qemuCommand({ ...found, args: words }, node, log, { root, layer, cwd: "/work", isIsolated: true }, env),
     );
-    const lines = new Set(readFileSync(log, "utf8").split("\n"));
+    const text = readFileSync(log, "utf8");
+    const lines = new Set(text.split("\n"));
     const modules = [...lines].filter((line) => line.startsWith("/"));
     const variants = VARIANTS.filter((variant) => variant === "plain" || lines.has(`variant ${variant}`));
     const offered = new Set(known.map((path) => resolveInside(root, path)));
     const unknown = modules.filter((path) => !offered.has(resolveInside(root, path)));
-    return { ...outcome, modules, unknown, variants, milliseconds: Date.now() - start };
+    return {
+      ...outcome,
+      modules,
+      unknown,
+      variants,
+      executed: executedEntries(text),
+      milliseconds: Date.now() - start,
+    };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+const ROUNDS = 4;
+/** So many entries more are worth another round. */
+const NEW_ENTRIES = 50;
+
+/**
+ * Runs a row interpreted, then with what was executed translated, until little else is interpreted. Large programs have most of
+ * their code in it that their row never reaches, and translating that takes hours.
+ */
+export async function runExecuted(
+  program: CorpusProgram,
+  without: readonly string[] = [],
+): Promise<{ readonly interpreted: TranslatedOutcome; readonly translated: TranslatedOutcome }> {
+  const interpreted = await runTranslated(program, { modules: [], interpret: true, observe: true });
+  const only = new Map([...interpreted.executed].map(([key, entries]) => [key, new Set(entries)]));
+  let last = interpreted;
+  for (let round = 1; round < ROUNDS; round++) {
+    const { modules, variants } = last;
+    last = await runTranslated(program, { modules, variants, only, observe: true, without });
+    let isNew = 0;
+    for (const [key, entries] of last.executed) {
+      const known = only.get(key) ?? new Set();
+      only.set(key, known);
+      for (const entry of entries) if (known.size !== known.add(entry).size) isNew++;
+    }
+    if (isNew < NEW_ENTRIES && last.variants.length === variants.length) break;
+  }
+  return { interpreted, translated: last };
 }
 
 /** What differs between two outcomes, a line each; empty when they are alike. */

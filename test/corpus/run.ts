@@ -2,6 +2,7 @@
 //
 //   --native          only the native run; prints what it prints
 //   --interpret       nothing translated
+//   --executed        interpreted, then with what that has executed translated: large programs in minutes instead of hours
 //   --known           translated, and only what is found without running first
 //   --without PART    leaves a module out, to find the one at fault; may be repeated
 //   --bisect          for a row that differs: which module's translation makes it differ
@@ -13,13 +14,22 @@
 import { parseArgs } from "node:util";
 import { packageVersions } from "../../src/host/index.ts";
 import { type CorpusProgram, PROGRAMS } from "./programs.ts";
-import { recordResult } from "./results.ts";
-import { differences, type Outcome, rootOf, runNatively, runTranslated } from "./run-program.ts";
+import { recordResult, type Way } from "./results.ts";
+import {
+  differences,
+  type Outcome,
+  rootOf,
+  runExecuted,
+  runNatively,
+  runTranslated,
+  type TranslatedOutcome,
+} from "./run-program.ts";
 
 const { values, positionals } = parseArgs({
   options: {
     native: { type: "boolean", default: false },
     interpret: { type: "boolean", default: false },
+    executed: { type: "boolean", default: false },
     known: { type: "boolean", default: false },
     without: { type: "string", multiple: true, default: [] },
     bisect: { type: "boolean", default: false },
@@ -51,26 +61,32 @@ async function runRow(row: CorpusProgram): Promise<boolean> {
     if (again.length > 0) process.stdout.write(`  NOT DETERMINISTIC: ${again.join("\n  ")}\n`);
     return again.length === 0;
   }
+  if (values.executed) {
+    const { interpreted, translated } = await runExecuted(row, values.without);
+    const isSame = await report(row, native, interpreted, "interpreted");
+    return (await report(row, native, translated, "executed")) && isSame;
+  }
   const options = { interpret: values.interpret, without: values.without };
   let outcome = await runTranslated(row, { modules: [], ...options });
   const { modules, unknown, variants } = outcome;
   if (!values.interpret && !values.known && (unknown.length > 0 || variants.length > 1))
     outcome = await runTranslated(row, { modules, variants, ...options });
+  const isSame = await report(row, native, outcome, values.interpret ? "interpreted" : "translated");
+  if (!isSame && values.bisect) await bisect(row, native, modules);
+  return isSame;
+}
+
+/** Says what came of a row, and notes it if that is wanted; whether all was as natively. */
+async function report(row: CorpusProgram, native: Outcome, outcome: TranslatedOutcome, way: Way): Promise<boolean> {
   const found = differences(native, outcome);
   if (values.record) {
     const version = (await packageVersions(await rootOf(row))).get(row.package) ?? "";
-    recordResult(
-      row.name,
-      version,
-      values.interpret ? "interpreted" : "translated",
-      found.length === 0,
-      outcome.milliseconds,
-    );
+    recordResult(row.name, version, way, found.length === 0, outcome.milliseconds);
   }
   const verdict = found.length === 0 ? "same" : "DIFFERS";
-  process.stdout.write(`${verdict.padEnd(8)}${row.name.padEnd(34)}${(outcome.milliseconds / 1000).toFixed(1)} s\n`);
+  const seconds = (outcome.milliseconds / 1000).toFixed(1);
+  process.stdout.write(`${verdict.padEnd(8)}${row.name.padEnd(34)}${way.padEnd(12)}${seconds} s\n`);
   for (const line of found.slice(0, 12)) process.stdout.write(`  ${line.slice(0, 400)}\n`);
-  if (found.length > 0 && values.bisect) await bisect(row, native, modules);
   return found.length === 0;
 }
 

@@ -24,7 +24,7 @@ void lifted_exit(void);
 #define BUCKETS 65536
 
 static uint32_t buckets[BUCKETS], next_of[1 << 18];
-static _Alignas(4096) char area[THREAD_AREA_BYTES];
+static _Alignas(0x10000) char area[THREAD_AREA_BYTES];
 static long lifted_runs, interpreted_runs;
 
 static uint32_t bucket_of(const uint8_t *bytes) {

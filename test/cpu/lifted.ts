@@ -20,7 +20,8 @@ const CASES_A_MODULE = 400;
 
 /** The crossing into and out of translated code, from the convention's own tables. */
 function writeCrossing(module: IrModule): void {
-  let enter = "define void @lifted_enter(ptr %state, ptr %code) nounwind {\n";
+  let enter = 'define void @lifted_enter(ptr %state, ptr %code) nounwind "target-features"="+reserve-x18" {\n';
+  enter += '  call void asm sideeffect "mov x18, xzr", ""()\n';
   enter += `  %lookup = getelementptr i8, ptr %state, i64 ${LOOKUP_OFFSET}\n`;
   enter += `  %p_rip = getelementptr i8, ptr %state, i64 ${offsetOf(CpuState, "rip")}\n  %pc = load i64, ptr %p_rip\n`;
   let exit = `define preserve_nonecc void @lifted_exit(${PARAMETERS}) nounwind {\n`;
