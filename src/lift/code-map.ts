@@ -1,6 +1,7 @@
 // What discovery knows about the code of a file, byte by byte: where instructions start, how they go on, which addresses
 // something refers to. Typed arrays as long as the segments, since a file has millions of instructions.
 
+import type { FrameRange } from "../elf/index.ts";
 import { FLOW, type Flow, Scanner } from "../x86/index.ts";
 
 /** Why an address matters. Bits of `CodeSegment.marks`. */
@@ -82,8 +83,15 @@ export class CodeMap {
   readonly slotJumps = new Set<number>();
   readonly shapes: Shape[] = [];
   readonly #shapeIds = new Map<string, number>();
+  readonly #frames: readonly FrameRange[];
 
-  constructor(segments: readonly { vaddr: number; bytes: Uint8Array }[], isRelocatable: boolean) {
+  /** \`frames\` are sorted by their start. */
+  constructor(
+    segments: readonly { vaddr: number; bytes: Uint8Array }[],
+    isRelocatable: boolean,
+    frames: readonly FrameRange[],
+  ) {
+    this.#frames = frames;
     this.segments = segments.map((s) => new CodeSegment(s.bytes, s.vaddr)).sort((a, b) => a.start - b.start);
     this.isRelocatable = isRelocatable;
   }
@@ -91,6 +99,18 @@ export class CodeMap {
   segmentOf(pc: number): CodeSegment | undefined {
     for (const segment of this.segments) if (pc >= segment.start && pc < segment.end) return segment;
     return undefined;
+  }
+
+  /** The unwind range that holds \`pc\`. */
+  frameOf(pc: number): FrameRange | null {
+    let [low, high] = [0, this.#frames.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#frames[middle]!.start <= pc) low = middle + 1;
+      else high = middle;
+    }
+    const frame = this.#frames[low - 1];
+    return frame && pc < frame.end ? frame : null;
   }
 
   /** Whether an instruction was found to start at `pc`. */

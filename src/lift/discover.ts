@@ -56,7 +56,6 @@ export interface Discovery {
 class Explorer {
   readonly map: CodeMap;
   readonly #elf: ElfFile;
-  readonly #frames: readonly FrameRange[];
   readonly #queue: number[] = [];
   readonly #doubtful: number[] = [];
   readonly #seenDoubtful = new Set<number>();
@@ -71,8 +70,7 @@ class Explorer {
 
   constructor(elf: ElfFile, frames: readonly FrameRange[]) {
     this.#elf = elf;
-    this.#frames = frames;
-    this.map = new CodeMap(executableSegments(elf), elf.isRelocatable);
+    this.map = new CodeMap(executableSegments(elf), elf.isRelocatable, frames);
     const codeBytes = this.map.segments.reduce((sum, segment) => sum + segment.bytes.length, 0);
     this.#tableEntriesLeft = codeBytes + 1000;
     const framed = frames.reduce((sum, frame) => sum + frame.end - frame.start, 0);
@@ -121,7 +119,7 @@ class Explorer {
    */
   #isDoubtfulCode(pc: number): boolean {
     if (this.map.isInstruction(pc)) return true;
-    return this.#isCoveredByFrames && !this.#frameOf(pc) ? this.isConvincing(pc) : this.isPlausible(pc);
+    return this.#isCoveredByFrames && !this.map.frameOf(pc) ? this.isConvincing(pc) : this.isPlausible(pc);
   }
 
   /** Looks for the tables of jumps that nothing guards, now that all data that known code names is known. */
@@ -274,7 +272,7 @@ class Explorer {
     if (this.#tableEntriesLeft <= 0) return;
     segment.scanner.decode(pc);
     const jump = segment.scanner.instruction();
-    const surroundings = { range: this.#frameOf(pc), nextData };
+    const surroundings = { range: this.map.frameOf(pc), nextData };
     const table = findJumpTable(this.#elf, this.map, this.#records(trail, jump), surroundings);
     if (table === "unguarded") {
       this.#unguarded.push({ segment, pc, trail });
@@ -319,17 +317,6 @@ class Explorer {
       at = previous;
     }
     return found;
-  }
-
-  #frameOf(pc: number): FrameRange | null {
-    let [low, high] = [0, this.#frames.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#frames[middle]!.start <= pc) low = middle + 1;
-      else high = middle;
-    }
-    const frame = this.#frames[low - 1];
-    return frame && pc < frame.end ? frame : null;
   }
 }
 

@@ -9,10 +9,13 @@
 // the same. It is known by what else would make no sense: it loads them and nothing reads them. What is loaded so is live
 // at the returns of its function.
 //
-// An indirect jump whose targets are not known counts as a call of unknown code; what the piece that jumps still knows it
-// stores all the same, and likewise at system calls. An interpreted instruction reads what it reads; one that ends in an
-// exception, or a way into bytes that are no instructions, nothing.
+// An indirect jump whose targets are not known counts as a call of unknown code, or leads to where something in its own unwind
+// range can be reached only by an address: compilers make both. Code outside of all unwind ranges is by hand, and may jump to
+// what nobody has found: what the piece that jumps there still knows it stores all the same (\`jumpsAnywhere\`), and likewise
+// at system calls. Numbers that look like the address of something inside of an unwind range are no functions. An interpreted
+// instruction reads what it reads; one that ends in an exception, or a way into bytes that are no instructions, nothing.
 
+import type { FrameRange } from "../elf/index.ts";
 import { FLOW } from "../x86/index.ts";
 import { MARK } from "./code-map.ts";
 import type { Block, Graph } from "./graph.ts";
@@ -54,6 +57,11 @@ export function computeLive(graph: Graph, effectsAt: (pc: number) => Effects): M
     after.set(block, { rare: r.after, vectors: v.after });
   }
   return after;
+}
+
+/** Whether an indirect jump of unknown targets may lead to what liveness knows nothing of. */
+export function jumpsAnywhere(graph: Graph, block: Block): boolean {
+  return graph.map.frameOf(block.start) === null;
 }
 
 /** The block at which an interpreted block goes on, if it does. */
@@ -144,6 +152,15 @@ interface Node {
   isQueued: boolean;
   /** False for what may be data that looks like code: it does not count as a caller of real functions. */
   isReferred: boolean;
+  /** Where indirect jumps of the same unwind range may lead, if the block is such a jump or such a target. */
+  hub: Hub | undefined;
+}
+
+/** What the indirect jumps in an unwind range have in common. */
+interface Hub {
+  /** What is live where they may lead. */
+  live: number;
+  readonly jumps: Node[];
 }
 
 function enqueue(queue: Node[], nodes: readonly Node[]): void {
@@ -154,10 +171,23 @@ function enqueue(queue: Node[], nodes: readonly Node[]): void {
   }
 }
 
+function isUnknownJump({ flow, table, isInterpreted }: Block): boolean {
+  return flow === FLOW.indirectJump && !table && !isInterpreted;
+}
+
+/** Whether a block inside of an unwind range may be reached by its address, of all that is known of it. */
+function isInnerTarget({ start, marks, predecessors }: Block, frame: FrameRange): boolean {
+  if (start === frame.start || (marks & MARK.function) !== 0) return false;
+  const isReachedOtherwise = predecessors.length > 0 || (marks & (MARK.returnPoint | MARK.entry)) !== 0;
+  return (marks & MARK.addressTaken) !== 0 || !isReachedOtherwise;
+}
+
 class Solver {
   readonly #graph: Graph;
   readonly #agreement: Agreement;
   readonly #nodes = new Map<Block, Node>();
+  /** By the start of their range. */
+  readonly #hubs = new Map<number, Hub>();
   /** What must be looked at again when something changes that all indirect transfers share. */
   readonly #sharing: Node[] = [];
   // Indirect calls reach any function whose address is taken; those return behind any indirect call and, if an indirect
@@ -175,6 +205,14 @@ class Solver {
       node.isReferred = referred.has(node.block);
       this.#connect(node, returning);
     }
+  }
+
+  #hubOf(block: Block): Hub | undefined {
+    const frame = this.#graph.map.frameOf(block.start);
+    if (!frame || !(isUnknownJump(block) || isInnerTarget(block, frame))) return undefined;
+    const hub = this.#hubs.get(frame.start) ?? { live: 0, jumps: [] };
+    this.#hubs.set(frame.start, hub);
+    return hub;
   }
 
   #makeNode(block: Block, effectsAt: (pc: number) => Effects): Node {
@@ -200,6 +238,7 @@ class Solver {
       after: undefined,
       isQueued: true,
       isReferred: false,
+      hub: this.#hubOf(block),
       ...lists,
     };
   }
@@ -222,6 +261,7 @@ class Solver {
     called?.dependents.push(node);
     node.returnPoint = returnPoint ? this.#nodes.get(returnPoint) : undefined;
     if (this.#isShared(node.block)) this.#sharing.push(node);
+    if (isUnknownJump(node.block)) node.hub?.jumps.push(node);
     // What lies behind a call of a function that never returns may be anything, even another function's start.
     if (!returnPoint || (callee && !returning.has(callee))) return;
     const back = this.#nodes.get(returnPoint)!;
@@ -259,7 +299,9 @@ class Solver {
     for (let node = queue.pop(); node; node = queue.pop()) {
       node.isQueued = false;
       const [targets, returns] = [this.#liveAtIndirectTargets, this.#liveAtIndirectReturns];
+      const known = node.hub?.live;
       const isChanged = this.#update(node);
+      if (node.hub && node.hub.live !== known) enqueue(queue, node.hub.jumps);
       const isSharedChanged = this.#liveAtIndirectTargets !== targets || this.#liveAtIndirectReturns !== returns;
       if (isChanged) enqueue(queue, node.dependents);
       if (isSharedChanged) enqueue(queue, this.#sharing);
@@ -267,12 +309,11 @@ class Solver {
   }
 
   /** Whether a block looks at what indirect calls, jumps and returns share. */
-  #isShared({ flow, table, marks }: Block): boolean {
-    const isIndirect = flow === FLOW.indirectCall || (flow === FLOW.indirectJump && !table);
-    return isIndirect || (marks & MARK.addressTaken) !== 0;
+  #isShared(block: Block): boolean {
+    return block.flow === FLOW.indirectCall || isUnknownJump(block) || (block.marks & MARK.addressTaken) !== 0;
   }
 
-  #liveOut({ block, liveAtReturn, after, callee, returnPoint, successors }: Node): number {
+  #liveOut({ block, liveAtReturn, after, callee, returnPoint, successors, hub }: Node): number {
     const { carried, taken } = this.#agreement;
     if (block.isInterpreted) return after?.live ?? 0;
     switch (block.flow) {
@@ -285,7 +326,7 @@ class Solver {
       case FLOW.indirectCall:
         return this.#liveAtIndirectTargets | taken | (carried & (returnPoint?.live ?? carried));
       case FLOW.indirectJump:
-        if (!block.table) return this.#liveAtIndirectTargets | taken | (carried & liveAtReturn);
+        if (!block.table) return this.#liveAtIndirectTargets | (hub?.live ?? 0) | taken | (carried & liveAtReturn);
         break;
       default:
         break;
@@ -319,8 +360,10 @@ class Solver {
     const live = node.live | node.uses | (this.#liveOut(node) & ~node.kills);
     const isLiveChanged = live !== node.live;
     node.live = live;
+    const frame = this.#graph.map.frameOf(block.start);
+    if (frame && isInnerTarget(block, frame)) node.hub!.live |= live;
     // What other code leads to as well is hardly a function: more likely a number that looks like an address.
-    if (isTaken && block.predecessors.length === 0) this.#liveAtIndirectTargets |= live;
+    else if (isTaken && block.predecessors.length === 0) this.#liveAtIndirectTargets |= live;
     return isAtReturnChanged || isLiveChanged;
   }
 }

@@ -17,6 +17,7 @@ import type { CodeMap } from "./code-map.ts";
 import { emptyState, type Incoming, merge, snapshot } from "./edges.ts";
 import { Transfers } from "./exits.ts";
 import { type Block, type Graph, naturalLoop, type Piece } from "./graph.ts";
+import { jumpsAnywhere } from "./liveness.ts";
 import { changedByLoop, Loop } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import type { PrivateFrame } from "./private-frames.ts";
@@ -377,7 +378,8 @@ export class PieceWriter implements PieceHooks {
       case FLOW.indirectCall:
       case FLOW.indirectJump: {
         assert(control !== null && "target" in control, "an indirect transfer has a target");
-        const kept = block.flow === FLOW.indirectJump && !block.table ? ALL_LIVE : live;
+        const isUnknown = block.flow === FLOW.indirectJump && !block.table;
+        const kept = isUnknown && jumpsAnywhere(this.#context.graph, block) ? ALL_LIVE : live;
         if (block.table && this.#tableIndex) this.#switch(block, control.target, live);
         else this.#leave({ kind: "indirect", target: control.target, state: sem.state, live: kept });
         return;
