@@ -16,6 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { keyName, NODE_MOUNT, VARIANTS, type Variant } from "../../src/abi/index.ts";
+import { HostError } from "../../src/base/index.ts";
 import { fileCodeKey, readElf } from "../../src/elf/index.ts";
 import {
   executedEntries,
@@ -58,6 +59,8 @@ export interface TranslatedOutcome extends Outcome {
   readonly variants: readonly Variant[];
   /** Where the interpreter has begun, by code key; with \`observe\` only. */
   readonly executed: ExecutedCode;
+  /** Whether its time was over before it had ended; then the rest says what it did until then. */
+  readonly isCut: boolean;
   readonly milliseconds: number;
 }
 
@@ -132,8 +135,8 @@ export interface TranslatedOptions {
   readonly interpret?: boolean;
   /** Translates only this of each file, which an earlier run has executed. */
   readonly only?: ExecutedCode;
-  /** Notes what the interpreter does. */
-  readonly observe?: boolean;
+  /** Notes what the interpreter does, for so many seconds at the most. */
+  readonly observeSeconds?: number;
   /** Leaves out files whose path contains one of these. */
   readonly without?: readonly string[];
 }
@@ -162,16 +165,22 @@ export async function runTranslated(program: CorpusProgram, options: TranslatedO
   const partOf = only && ((file: string) => ({ executed: executedIn(file, only), roots: [] }));
   const translations = await translateFiles(root, wanted, { variants: wantedVariants, ...(partOf && { partOf }) });
   const node = await qemuNodeDirectory(translations);
-  const env: Record<string, string> = options.observe ? { HCONTAINER_LOG_EXECUTED: "1" } : {};
+  const env: Record<string, string> = options.observeSeconds !== undefined ? { HCONTAINER_LOG_EXECUTED: "1" } : {};
   const scratch = mkdtempSync(join(tmpdir(), "hcontainer-corpus-log-"));
   try {
     const log = join(scratch, "log");
     writeFileSync(log, "", { mode: 0o666 });
     chmodSync(log, 0o666);
     const start = Date.now();
-    const outcome = await runIn(program, (layer, words) =>
+    const limited = { ...program, seconds: options.observeSeconds ?? program.seconds ?? SECONDS };
+    const run = runIn(limited, (layer, words) =>
       qemuCommand({ ...found, args: words }, node, log, { root, layer, cwd: "/work", isIsolated: true }, env),
     );
+    const outcome = await run.catch((error: unknown): Outcome => {
+      if (options.observeSeconds === undefined || !(error instanceof HostError && error.code === "timeout"))
+        throw error;
+      return { stdout: "", stderr: "", status: -1, files: {} };
+    });
     const text = readFileSync(log, "utf8");
     const lines = new Set(text.split("\n"));
     const modules = [...lines].filter((line) => line.startsWith("/"));
@@ -184,6 +193,7 @@ export async function runTranslated(program: CorpusProgram, options: TranslatedO
       unknown,
       variants,
       executed: executedEntries(text),
+      isCut: outcome.status === -1,
       milliseconds: Date.now() - start,
     };
   } finally {
@@ -191,33 +201,47 @@ export async function runTranslated(program: CorpusProgram, options: TranslatedO
   }
 }
 
-const ROUNDS = 4;
+const ROUNDS = 9;
 /** So many entries more are worth another round. */
 const NEW_ENTRIES = 50;
+/** Seconds of the first round; each that is cut short gives the next one twice as many, and the last one some more. */
+const FIRST_SECONDS = 20;
+const LAST_TIMES = 10;
 
 /**
  * Runs a row interpreted, then with what was executed translated, until little else is interpreted. Large programs have most of
- * their code in it that their row never reaches, and translating that takes hours.
+ * their code in it that their row never reaches, and translating that takes hours; so does interpreting all that they do, so runs
+ * that take long are cut off and begun again with what they have executed until then.
  */
 export async function runExecuted(
   program: CorpusProgram,
   without: readonly string[] = [],
-): Promise<{ readonly interpreted: TranslatedOutcome; readonly translated: TranslatedOutcome }> {
-  const interpreted = await runTranslated(program, { modules: [], interpret: true, observe: true });
-  const only = new Map([...interpreted.executed].map(([key, entries]) => [key, new Set(entries)]));
-  let last = interpreted;
-  for (let round = 1; round < ROUNDS; round++) {
-    const { modules, variants } = last;
-    last = await runTranslated(program, { modules, variants, only, observe: true, without });
+): Promise<{ readonly interpreted: TranslatedOutcome | undefined; readonly translated: TranslatedOutcome }> {
+  const only = new Map<string, Set<number>>();
+  const modules = new Set<string>();
+  const variants = new Set<Variant>(["plain"]);
+  let interpreted: TranslatedOutcome | undefined;
+  let seconds = FIRST_SECONDS;
+  for (let round = 1; ; round++) {
+    const outcome = await runTranslated(program, {
+      ...{ modules: [...modules], variants: [...variants], only, without },
+      interpret: round === 1,
+      observeSeconds: round === ROUNDS ? seconds * LAST_TIMES : seconds,
+    });
+    if (round === 1 && !outcome.isCut) interpreted = outcome;
     let isNew = 0;
-    for (const [key, entries] of last.executed) {
+    for (const [key, entries] of outcome.executed) {
       const known = only.get(key) ?? new Set();
       only.set(key, known);
       for (const entry of entries) if (known.size !== known.add(entry).size) isNew++;
     }
-    if (isNew < NEW_ENTRIES && last.variants.length === variants.length) break;
+    const variantsBefore = variants.size;
+    for (const path of outcome.modules) modules.add(path);
+    for (const variant of outcome.variants) variants.add(variant);
+    if (outcome.isCut) seconds *= 2;
+    const isSettled = !outcome.isCut && isNew < NEW_ENTRIES && variants.size === variantsBefore;
+    if (round === ROUNDS || (round > 1 && isSettled)) return { interpreted, translated: outcome };
   }
-  return { interpreted, translated: last };
 }
 
 /** What differs between two outcomes, a line each; empty when they are alike. */

@@ -63,7 +63,7 @@ async function runRow(row: CorpusProgram): Promise<boolean> {
   }
   if (values.executed) {
     const { interpreted, translated } = await runExecuted(row, values.without);
-    const isSame = await report(row, native, interpreted, "interpreted");
+    const isSame = !interpreted || (await report(row, native, interpreted, "interpreted"));
     return (await report(row, native, translated, "executed")) && isSame;
   }
   const options = { interpret: values.interpret, without: values.without };

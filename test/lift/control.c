@@ -78,6 +78,24 @@ __asm__(".text\n"
     "fill: mov %rsi, %rax\n mov %rdx, %rcx\n rep stosl\n mov %rdi, %rax\n ret\n"
     "find: mov %rsi, %rax\n mov %rdx, %rcx\n repne scasb\n mov %rcx, %rax\n ret\n"
     "same: mov %rdx, %rcx\n cmp %eax, %eax\n repe cmpsb\n setb %al\n seta %ah\n movzwl %ax, %eax\n shl $20, %rcx\n or %rcx, %rax\n ret\n");
+/* Flags over jumps to addresses in a table: as code by hand does it, inside and outside of unwind ranges. */
+#define LADDER(name, start, end) \
+    __asm__(".text\n.p2align 4\n" #name ": " start "\n lea " #name "_table(%rip), %rax\n mov (%rax,%rdx,8), %rax\n cmp %rsi, %rdi\n jmp *%rax\n" \
+        #name "_0: setc %al\n movzbl %al, %eax\n ret\n" \
+        #name "_1: mov $0, %eax\n adc $5, %eax\n jle " #name "_0\n ret\n" \
+        #name "_2: mov $9, %eax\n jl 1f\n jp 1f\n mov $3, %eax\n 1: ret\n" \
+        #name "_3: lahf\n movzbl %ah, %eax\n seto %cl\n add %cl, %al\n ret\n" end "\n" \
+        ".section .data.rel.ro,\"aw\"\n.p2align 3\n" #name "_table: .quad " #name "_0, " #name "_1, " #name "_2, " #name "_3\n.text\n"); \
+    uint64_t name(int64_t, int64_t, uint64_t)
+LADDER(ladder_framed, ".cfi_startproc", ".cfi_endproc");
+LADDER(ladder_bare, "", "");
+static void ladders(void) {
+    static const int64_t values[] = { 0, 1, -1, 5, 1ll << 62, -(1ll << 62), INT64_MAX, INT64_MIN, 255, 16 };
+    for (int i = 0; i < 10; i++)
+        for (int j = 0; j < 10; j++)
+            for (uint64_t k = 0; k < 4; k++) mix(ladder_framed(values[i], values[j], k) * 3 + ladder_bare(values[i], values[j], k));
+}
+
 uint64_t add_wide(uint64_t, uint64_t, uint64_t), give_carry(uint64_t), push_return(void), over_prefix(int *, int), partial(uint64_t);
 uint64_t copy(void *, const void *, size_t), copy_down(void *, const void *, size_t), fill(void *, uint32_t, size_t), find(const void *, int, size_t),
     same(const void *, const void *, size_t);
@@ -162,6 +180,8 @@ int main(int argc, char **argv) {
     mix(add_wide(~0ull, 2, 10)), mix(add_wide(1, 2, 10)), mix(give_carry(21)), mix(push_return());
     mix(over_prefix(&word, 0)), mix(over_prefix(&word, 1)), mix(partial(0x1122334455667788ull));
     show("assembly");
+    ladders();
+    show("ladders");
     strings();
     show("strings");
     loops();
