@@ -111,13 +111,31 @@ function checkRow(name: string, result: ServerResult): string[] {
   return [name, title, ...counts, ...rates, `${translated} of ${files} files`, load?.toFixed(1) ?? "not noted"];
 }
 
-/** The page, servers in the order of the cases. */
-export function printServersPage(): string {
+/** Results in the order of the cases. */
+function foundResults(): (readonly [string, ServerResult])[] {
   const results = readResults();
-  const found = SERVERS.flatMap(({ name }) => {
+  return SERVERS.flatMap(({ name }) => {
     const result = results[name];
     return result === undefined ? [] : [[name, result] as const];
   });
+}
+
+/** A row a case, also of those that have not been moved. */
+export function printServerSummary(): string {
+  const results = readResults();
+  return tableOf([
+    ["server", "what it is", "moves", "replies checked", "wrong", "connections"],
+    ...SERVERS.map(({ name, title }) => {
+      const result = results[name];
+      if (result === undefined) return [name, title, "not moved", "", "", ""];
+      return [name, title, ...[result.moves.length, result.replies, result.wrong, result.connections].map(String)];
+    }),
+  ]).trimEnd();
+}
+
+/** The page. */
+export function printServersPage(): string {
+  const found = foundResults();
   const moveTable = [
     ["server", "move", ...STEPS, "frozen", "client's longest gap", "checkpoint, MiB"],
     ...found.flatMap(([name, result]) => moveRows(name, result)),
