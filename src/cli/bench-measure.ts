@@ -107,7 +107,8 @@ async function runOnce(workload: Workload, way: Way, inputs: string, plugin: str
     const env = { PATH: "/usr/bin:/bin", LC_ALL: "C", HOME: "/", ...SAME_HASHES, ...way.env };
     const child = spawn("sh", shell, { cwd: inputs, env, stdio: ["ignore", "pipe", "pipe"], timeout: TIMEOUT_MS });
     const [output, times]: [Buffer[], string[]] = [[], []];
-    child.stdout.on("data", (data: Buffer) => output.push(data));
+    // A server's own output is its log, with times in it.
+    child.stdout.on("data", (data: Buffer) => workload.requests || output.push(data));
     child.stderr.on("data", (data: Buffer) => times.push(data.toString()));
     const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
     if (workload.requests) output.push(await converse(socket, workload.requests));
@@ -124,7 +125,17 @@ async function plugged(name: Plugin, log: string): Promise<string[]> {
   return ["-plugin", await builtPlugin(name), "-d", "plugin", "-D", log];
 }
 
-const homeWay = (root: string, path: string): Way => ({ root, words: () => [path], env: {}, emulator: HOME_QEMU });
+/** The end of qemu's command line: some programs do what the name says that they are started by, and files may be links. */
+export function emulatorWords(name: string, file: string): string[] {
+  return ["-0", name, file];
+}
+
+const homeWay = (root: string, path: string): Way => ({
+  root,
+  words: ({ program }) => emulatorWords(program, path),
+  env: {},
+  emulator: HOME_QEMU,
+});
 /** Libraries choose their functions by the CPU: that of this machine has them all, or nearly. */
 const HOME_CPU = ["-cpu", "max"];
 

@@ -19,7 +19,7 @@ import { packageVersions, programRoot, resolveInside } from "../host/index.ts";
 import { parseVerb, UsageError } from "./arguments.ts";
 import { HotCode } from "./bench-hot.ts";
 import { benchInputs } from "./bench-inputs.ts";
-import { expectedOutput, listBlocks, type Measured, measure, type Way } from "./bench-measure.ts";
+import { emulatorWords, expectedOutput, listBlocks, type Measured, measure, type Way } from "./bench-measure.ts";
 import { describeProfile } from "./bench-profile.ts";
 import { WORKLOADS, type Workload } from "./bench-workloads.ts";
 import { exitCode } from "./exit-codes.ts";
@@ -79,7 +79,7 @@ async function makeRoots(): Promise<Roots> {
 
 /** The ways in which a workload's program can be run. */
 async function nativeWay(root: string): Promise<Way> {
-  return { root, words: ({ program }) => [insideOf(root, program)], env: {} };
+  return { root, words: ({ program }) => emulatorWords(program, insideOf(root, program)), env: {} };
 }
 
 function insideOf(root: string, path: string): string {
@@ -132,7 +132,11 @@ async function translatedWay(
 async function emulatedWay({ amd64, emulator }: Roots): Promise<Way> {
   const binary = insideOf(emulator, EMULATOR);
   await access(binary);
-  return { root: emulator, words: ({ program }) => [binary, "-L", amd64, insideOf(amd64, program)], env: {} };
+  return {
+    root: emulator,
+    words: ({ program }) => [binary, "-L", amd64, ...emulatorWords(program, insideOf(amd64, program))],
+    env: {},
+  };
 }
 
 function geometricMean(values: readonly number[]): number {

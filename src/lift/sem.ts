@@ -65,7 +65,12 @@ export interface LiftOptions {
 const GENERAL_PROTECTION = 13;
 const [RSP, RBP] = [4, 5];
 const PUSHES = /^(?:Push|Call)/;
-const RETURNS = /^Ret/;
+const POPS = /^(?:Pop|Ret|Leave)/;
+/**
+ * Words of the thread control block, by their distance from fs, that have their value before others know of the thread: its
+ * own address (twice), and what guards stacks and pointers (System V ABI for x86-64; glibc's and musl's pthread).
+ */
+const CONTROL_BLOCK = new Set([0n, 0x10n, 0x28n, 0x30n]);
 
 /**
  * A stretch of instructions that may be executed again from its start: nothing in it has changed anything that the start
@@ -94,6 +99,8 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   readonly #anchors = new WeakMap<IrValue, bigint>();
   /** Upper halves of fixed addresses, and the LLVM block that each was made in last. */
   readonly #fixedHighs = new Map<bigint, { readonly label: string; readonly value: IrValue }>();
+  /** What the block has read of it; nothing else changes it. */
+  #fsBase: IrValue | undefined;
   #region: Region | null = null;
   #privateFrame: PrivateFrame = "none";
   /** Values of the variables now. */
@@ -120,6 +127,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   /** To be called before a block's first instruction. */
   startBlock(privateFrame: PrivateFrame): void {
     this.#region = null;
+    this.#fsBase = undefined;
     this.forgetPending();
     this.#privateFrame = privateFrame;
   }
@@ -134,6 +142,8 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     this.control = null;
     this.flagsRead = 0;
     this.flagsSet = 0;
+    // Before the instruction branches, if it does.
+    if (this.#guarded && instruction.segment === "fs") this.field("fs_base");
   }
 
   /** The state before the current instruction. */
@@ -179,8 +189,11 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     this.#anchors.set(anchor, at);
     const distance = value - at;
     const isShort = distance > -0x1000n && distance < 0x1000n;
-    if (this.#guarded || isShort) return this.add(anchor, this.int(64, distance));
-    return this.add(this.addPages(anchor, distance >> 12n), this.int(64, distance & 0xfffn));
+    if (isShort) return this.add(anchor, this.int(64, distance));
+    const [pages, low] = [distance >> 12n, distance & 0xfffn];
+    const page = this.addPages(anchor, pages);
+    this.#anchors.set(page, at + (pages << 12n));
+    return this.add(page, this.int(64, low));
   }
 
   /** Adds so many pages: as an immediate of aarch64, where LLVM would make the number first. */
@@ -274,6 +287,13 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   }
 
   field(name: string): IrValue {
+    // LLVM takes it that accesses to guest memory may change it, where they are guarded.
+    if (name !== "fs_base" || !this.#guarded) return this.#loadField(name);
+    this.#fsBase ??= this.#loadField(name);
+    return this.#fsBase;
+  }
+
+  #loadField(name: string): IrValue {
     const width = FIELD_WIDTHS.get(name);
     assert(width !== undefined && width <= 64, `${name} is a scalar field of CpuState`);
     return this.#memory.loadState(this.pointer(offsetOf(CpuState, name)), width, width / 8);
@@ -281,6 +301,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
 
   setField(name: string, value: IrValue): void {
     this.#endRegion();
+    if (name === "fs_base") this.#fsBase = undefined;
     assert(FIELD_WIDTHS.get(name) === value.width, `${name} has ${value.width} bits`);
     this.#memory.storeState(this.pointer(offsetOf(CpuState, name)), value, value.width / 8);
   }
@@ -351,6 +372,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   #isPrivate(place: Place, isStore: boolean): boolean {
     const { address, root, offset } = place;
     if (this.#options.variant !== "ordered" || this.#isOwnFrame(place, isStore)) return true;
+    if (!isStore && root === this.#fsBase && CONTROL_BLOCK.has(offset)) return true;
     if (address.constant !== undefined) return this.#options.isConstant(address.constant);
     const at = this.#anchors.get(root);
     return at !== undefined && this.#options.isConstant(at + offset);
@@ -358,11 +380,13 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
 
   /** Whether this is in the part of the stack that only this thread knows. */
   #isOwnFrame({ root }: Place, isStore: boolean): boolean {
-    const isAtRsp = root === this.#place(this.read(RSP)).root;
-    // Nobody knows yet of what is pushed; and return addresses concern nobody else.
-    if (isAtRsp && (isStore ? PUSHES : RETURNS).test(this.#instruction!.mnemonic)) return true;
+    const { mnemonic } = this.#instruction!;
+    const isAt = (register: number): boolean => root === this.#place(this.read(register)).root;
+    const isAtRsp = isAt(RSP);
+    // Nobody knows yet of what is pushed; and what is popped is the thread's own: saved registers and return addresses.
+    if (isStore ? isAtRsp && PUSHES.test(mnemonic) : POPS.test(mnemonic) && (isAtRsp || isAt(RBP))) return true;
     if (this.#privateFrame === "none") return false;
-    return isAtRsp || (this.#privateFrame === "rsp and rbp" && root === this.#place(this.read(RBP)).root);
+    return isAtRsp || (this.#privateFrame === "rsp and rbp" && isAt(RBP));
   }
 
   /** Where a fault of the next access leads: to the start of the region that it is in. */

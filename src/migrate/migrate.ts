@@ -10,8 +10,17 @@ import { freeze } from "./freeze.ts";
 import { Journal } from "./journal.ts";
 import type { MigrationNode } from "./node.ts";
 import { problemsError } from "./problem.ts";
+import { readProcesses, sharedFiles } from "./process-maps.ts";
 import { type Attempt, removeContainer, rollBack, setRestartPolicy, startFromCheckpoint } from "./rollback.ts";
-import { applyDifference, copyDirectory, difference, type Snapshot, snapshot } from "./transfer.ts";
+import {
+  applyDifference,
+  clockOf,
+  copyDirectory,
+  difference,
+  type Snapshot,
+  settledPart,
+  snapshot,
+} from "./transfer.ts";
 import { type StagedTranslation, stageTranslations, type Translate } from "./translations.ts";
 import { createVolumes, namedVolumes, removeVolumes, type Tree, treesOf, volumesOf } from "./volumes.ts";
 
@@ -202,6 +211,26 @@ async function updateTree(
   return now;
 }
 
+/** Copies the trees while the container works in them. */
+async function copyLiveTrees(
+  source: MigrationNode,
+  target: MigrationNode,
+  container: Container,
+  trees: readonly Tree[],
+): Promise<Copy[]> {
+  const copies: Copy[] = [];
+  for (const tree of trees) {
+    // In this order: a file that is mapped later than that is changed later, too.
+    const since = await clockOf(source);
+    const shared = sharedFiles(await readProcesses(source, container));
+    const now = await updateTree(source, target, { tree, state: new Map() }, true);
+    const top = tree.destination === "/" ? "/" : `${tree.destination}/`;
+    const inside = [...shared].filter((path) => path.startsWith(top)).map((path) => path.slice(top.length));
+    copies.push({ tree, state: settledPart(now, since, new Set(inside)) });
+  }
+  return copies;
+}
+
 /** What cpuid is to tell abroad, as CRIU writes it; where it cannot, cpuid tells of a CPU that nearly all programs are content with. */
 async function describeCpu(source: MigrationNode, container: Container): Promise<Uint8Array | undefined> {
   if (source.architecture !== container.home) return undefined;
@@ -247,12 +276,9 @@ async function stage(
       stageTranslations(source, target, container, options.translate, (path) => options.onNote?.(path)),
     );
   }
-  const copied = await migration.run("files", async () => {
-    const copies: Copy[] = [];
-    for (const tree of await treesOf(container, twin, target))
-      copies.push({ tree, state: await updateTree(source, target, { tree, state: new Map() }, true) });
-    return copies;
-  });
+  const copied = await migration.run("files", async () =>
+    copyLiveTrees(source, target, container, await treesOf(container, twin, target)),
+  );
   return { twinId, copied, translations, cpu: await describeCpu(source, container) };
 }
 

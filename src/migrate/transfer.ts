@@ -34,6 +34,32 @@ export async function snapshot(node: MigrationNode, directory: string, exclude: 
   return entries;
 }
 
+/** Seconds since 1970 by the node's clock. */
+export async function clockOf(node: MigrationNode): Promise<number> {
+  return Number((await node.shell.runChecked("date", ["+%s.%N"])).stdout);
+}
+
+/** Kernels give files the time of their last tick, which is up to a hundredth of a second old. */
+const TICK_SECONDS = 0.1;
+
+/**
+ * What of a snapshot of a living tree tells of a later change: a file that was changed at about the time \`since\` or later may be
+ * changed again within the same tick, and those that processes have mapped (\`shared\`, by path in the tree) are written to
+ * without a sign. Such entries will never be unchanged.
+ */
+export function settledPart(state: Snapshot, since: number, shared: ReadonlySet<string>): Snapshot {
+  const inodes = new Set<string>();
+  for (const path of shared) {
+    const known = state.get(path);
+    if (known !== undefined) inodes.add(inodeOf(known));
+  }
+  const isSettled = (entry: string): boolean =>
+    Number(entry.split(" ")[6]) < since - TICK_SECONDS && !inodes.has(inodeOf(entry));
+  return new Map([...state].map(([path, entry]) => [path, isSettled(entry) ? entry : `${entry[0]} unsettled`]));
+}
+
+const inodeOf = (entry: string): string => entry.split(" ")[4]!;
+
 /** What has to be done to a copy made at `before` so that it becomes `after`. */
 export function difference(before: Snapshot, after: Snapshot): TreeDifference {
   const changed: string[] = [];

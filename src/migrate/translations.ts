@@ -4,9 +4,10 @@
 
 import { join } from "node:path";
 import { MISSED_DIRECTORY, VARIANTS, type Variant } from "../abi/index.ts";
-import { cacheDirectory, exists, listAt, parseEntries, rememberEntries, sha256OfFile } from "../host/index.ts";
+import { cacheDirectory, exists, parseEntries, rememberEntries, sha256OfFile } from "../host/index.ts";
 import type { Container } from "./container.ts";
 import type { MigrationNode } from "./node.ts";
+import { readProcesses } from "./process-maps.ts";
 
 /**
  * Makes the translation of an ELF file on this machine: where it lies here, and the name that nodes look for. Undefined
@@ -17,8 +18,6 @@ export type Translate = (
   variant: Variant,
 ) => Promise<{ readonly path: string; readonly name: string } | undefined>;
 
-const MAPS =
-  'for pid; do echo process; grep -E "^(Threads|SigCgt):" "/proc/$pid/status" 2>/dev/null; cat "/proc/$pid/maps" 2>/dev/null; done; :';
 /** SIGILL, SIGTRAP, SIGBUS, SIGFPE and SIGSEGV in SigCgt. */
 const FAULT_SIGNALS = [4, 5, 7, 8, 11].reduce((mask, number) => mask | (1n << BigInt(number - 1)), 0n);
 /** Files that processes share memory by: of others, areas that nobody here can write are only read. */
@@ -45,11 +44,8 @@ export interface MappedCode {
 
 /** The files that the container's processes have mapped as code, and the variants that these processes need. */
 export async function mappedCode(node: MigrationNode, container: Container): Promise<MappedCode[]> {
-  const top = await node.docker.call("GET", `/containers/${container.id}/top?ps_args=-eo%20pid`);
-  const pids = listAt(top, "Processes").map((row) => String(listAt(row)[0] ?? ""));
-  const { stdout } = await node.shell.runChecked("sh", ["-c", MAPS, "sh", ...pids.filter((pid) => /^\d+$/.test(pid))]);
   const files = new Map<string, { path: string; variants: Set<Variant> }>();
-  for (const process of stdout.split(/^process$/m).map((text) => text.split("\n"))) {
+  for (const process of await readProcesses(node, container)) {
     const variant = neededVariant(process);
     for (const line of process) {
       const [, mode, device, inode, path] = /^\S+ (\S+) \S+ (\S+) (\d+) +(\/.*)$/.exec(line) ?? [];

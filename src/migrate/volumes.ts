@@ -21,6 +21,8 @@ export interface Volume {
 export interface Tree {
   readonly from: string;
   readonly to: string;
+  /** Where the container sees it. */
+  readonly destination: string;
   /** Names at its top that stay where they are. */
   readonly exclude: readonly string[];
 }
@@ -111,14 +113,16 @@ export async function removeVolumes(node: MigrationNode, names: readonly string[
 
 /** The trees of the container and of its twin, which have nothing in them that the twin needs. */
 export async function treesOf(container: Container, twin: Container, target: MigrationNode): Promise<Tree[]> {
-  const trees: Tree[] = [{ from: container.upperDirectory, to: twin.upperDirectory, exclude: NOT_COPIED }];
+  const trees: Tree[] = [
+    { from: container.upperDirectory, to: twin.upperDirectory, destination: "/", exclude: NOT_COPIED },
+  ];
   const there = new Map(volumesOf(twin).map((volume) => [volume.destination, volume.directory]));
   for (const volume of volumesOf(container)) {
     const to = there.get(volume.destination);
     if (to === undefined) throw new Error(`the twin has no volume at ${volume.destination}`);
     // The engine fills a new volume with what the image has at its place; the container may have removed some of it.
     await target.shell.runChecked("find", [to, "-mindepth", "1", "-delete"]);
-    trees.push({ from: volume.directory, to, exclude: [] });
+    trees.push({ from: volume.directory, to, destination: volume.destination, exclude: [] });
   }
   return trees;
 }
