@@ -168,6 +168,10 @@ uint32_t hc_interpret_block(struct cpu_state *state) {
 
 /** Loads the lanes of guest memory that `mask` selects into a vector's buffer. */
 void hc_masked_load(uint8_t *buffer, uint64_t address, uint64_t mask, uint32_t lane_bytes) {
+    struct word { uint64_t value; } __attribute__((packed, may_alias));
+    /* Strings are compared by bytes, of which mostly the first so many are wanted. */
+    for (; lane_bytes == 1 && (mask & 0xff) == 0xff; mask >>= 8, address += 8, buffer += 8)
+        ((struct word *)buffer)->value = ((const volatile struct word *)address)->value;
     for (uint32_t lane = 0; mask != 0; lane++, mask >>= 1) {
         if (!(mask & 1)) continue;
         const volatile uint8_t *from = (const volatile uint8_t *)(address + lane * lane_bytes);
