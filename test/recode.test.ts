@@ -13,6 +13,7 @@ import {
   PROC_AREA_OFFSET,
   ProcState,
   THREAD_AREA_OFFSET,
+  THREAD_PRIVATE_OFFSET,
   ThreadState,
 } from "../src/abi/index.ts";
 import { InputError, randomFrom } from "../src/base/index.ts";
@@ -162,7 +163,7 @@ test("a program that began abroad comes home", () => {
   // As after an execve there: no home blobs, the kernel's own program is the runtime.
   for (let byte = 0; byte < 4; byte++) {
     poke(set, 1, proc + BigInt(offsetOf(ProcState, "home_blob_len") + byte), 0);
-    poke(set, 1, thread + 0x11000n + BigInt(homeBlobLength() + byte), 0);
+    poke(set, 1, thread + BigInt(THREAD_PRIVATE_OFFSET + homeBlobLength() + byte), 0);
   }
   const mm = decodeSingle(MmEntrySchema, "mm-1.img", set.files.get("mm-1.img")!);
   const files = decodeRecords(FileEntrySchema, "files.img", set.files.get("files.img")!);
