@@ -182,13 +182,14 @@ export class PieceWriter implements PieceHooks {
 
   /**
    * Loaded where it is used and not at the start: there may be a way through the piece that does not use it. LLVM drops the
-   * second of two loads and moves loads out of loops.
+   * second of two. As an asm, since LLVM makes tables of the addresses of variables that switches choose from, and tables of
+   * addresses would have to be relocated.
    */
   #loadPage(page: bigint): IrValue {
     const symbol = pageSymbol(Number(page));
     this.#context.pages.add(Number(page));
-    this.#fn.module.declare(`@${symbol} = external hidden global i64`);
-    return this.#fn.value(64, "i64", `load i64, ptr @${symbol}, !invariant.load !{}`);
+    const text = `adrp $0, ${symbol}\\0Aldr $0, [$0, :lo12:${symbol}]`;
+    return this.#fn.value(64, "i64", `call i64 asm "${text}", "=r"() memory(none)`);
   }
 
   leaveIf(condition: IrValue, reason: "interpret" | "trap", vector: number, state: readonly Slot[]): void {

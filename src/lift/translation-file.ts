@@ -59,6 +59,8 @@ SECTIONS {
     . = ALIGN(${PAGE_BYTES});
     hc_end = .;
   } :data
+  .hc_other : { *(.data .data.* .bss .bss.* .got .got.*) } :data
+  ASSERT(SIZEOF(.hc_other) == 0, "translated code has data that would have to be relocated or written")
   /DISCARD/ : { *(.comment .note* .eh_frame* .ARM.*) }
 }
 `;

@@ -31,6 +31,19 @@ static __attribute__((noinline)) int dense(unsigned n, int x) {
     }
 }
 
+/* Addresses in many pages to choose from, which compilers like to make a table of. */
+static char pages[16][4096] __attribute__((aligned(4096)));
+#define CHOICE(n) case n: page = pages[(n * 7 + 3) % 16] + 24; __asm__ volatile("" : "+r"(page)); break;
+static __attribute__((noinline)) const char *choose(unsigned n) {
+    const char *page;
+    switch (n) {
+    CHOICE(0) CHOICE(1) CHOICE(2) CHOICE(3) CHOICE(4) CHOICE(5) CHOICE(6) CHOICE(7)
+    CHOICE(8) CHOICE(9) CHOICE(10) CHOICE(11) CHOICE(12) CHOICE(13) CHOICE(14) CHOICE(15)
+    default: page = 0;
+    }
+    return page;
+}
+
 static __attribute__((noinline)) uint64_t threaded(const uint8_t *code) {
     static void *const labels[] = { &&add, &&twice, &&turn, &&stop };
     uint64_t value = 7;
@@ -180,6 +193,8 @@ int main(int argc, char **argv) {
     mix(add_wide(~0ull, 2, 10)), mix(add_wide(1, 2, 10)), mix(give_carry(21)), mix(push_return());
     mix(over_prefix(&word, 0)), mix(over_prefix(&word, 1)), mix(partial(0x1122334455667788ull));
     show("assembly");
+    for (unsigned n = 0; n < 20; n++) mix((uint64_t)(choose(n) ? choose(n) - pages[0] : -1));
+    show("choices");
     ladders();
     show("ladders");
     strings();
