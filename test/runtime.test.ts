@@ -217,6 +217,17 @@ function descendants(pid: number): number[] {
   return found;
 }
 
+/** Those that have not ended: one whose parent is parked stays a zombie, which no node waits for either. */
+function livingDescendants(pid: number): number[] {
+  return descendants(pid).filter((found) => {
+    try {
+      return !/^State:\s*[ZX]/m.test(readFileSync(`/proc/${found}/status`, "latin1"));
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** The process state of a process under qemu, whose addresses are the host's. */
 class RemoteState {
   readonly pid: number;
@@ -266,7 +277,7 @@ class RemoteState {
 /** Asks all processes below `child` to quiesce, as a node does, until all threads are parked. */
 async function quiesce(child: ChildProcess): Promise<RemoteState[]> {
   for (let attempt = 0; attempt < 3000; attempt++) {
-    const states = descendants(child.pid!).map((pid) => new RemoteState(pid));
+    const states = livingDescendants(child.pid!).map((pid) => new RemoteState(pid));
     let parked = true;
     for (const state of states) {
       try {
@@ -278,10 +289,24 @@ async function quiesce(child: ChildProcess): Promise<RemoteState[]> {
         parked = false;
       }
     }
-    if (parked && descendants(child.pid!).length === states.length) return states;
+    if (parked && livingDescendants(child.pid!).length === states.length) return states;
     await sleep(10);
   }
-  throw new Error("some process does not quiesce");
+  throw new Error(`some process does not quiesce: ${livingDescendants(child.pid!).map(describeProcess).join("; ")}`);
+}
+
+/** What a process that does not quiesce is doing, for whoever looks for the reason. */
+function describeProcess(pid: number): string {
+  try {
+    const state = new RemoteState(pid);
+    const [asked, parked, threads] = ["quiesce", "parked", "threads"].map((field) => state.read(field, 4));
+    const kernel = readFileSync(`/proc/${pid}/status`, "latin1")
+      .match(/^(State|SigPnd|ShdPnd|SigBlk):.*/gm)
+      ?.join(" ");
+    return `${pid}: quiesce ${asked}, ${parked} of ${threads} parked, ${kernel}`;
+  } catch (error) {
+    return `${pid}: ${String(error)}`;
+  }
 }
 
 test("what a program starts sees the same home CPU", async () => {
