@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { keyName } from "../abi/index.ts";
 import { fileCodeKey, loadSegments, readElf } from "../elf/index.ts";
+import { addEntries } from "../exec/index.ts";
 import type { TranslateOptions } from "../host/index.ts";
 import { readReport } from "./bench-blocks.ts";
 import { listHomeBlocks } from "./bench-measure.ts";
@@ -46,13 +47,7 @@ export class HotCode {
 
   /** Takes what a run has interpreted, by code key; gives how much of it is new. */
   addInterpreted(interpreted: ReadonlyMap<string, ReadonlySet<number>>): number {
-    let count = 0;
-    for (const [key, entries] of interpreted) {
-      const known = this.#interpreted.get(key) ?? new Set();
-      this.#interpreted.set(key, known);
-      for (const entry of entries) if (known.size !== known.add(entry).size) count++;
-    }
-    return count;
+    return addEntries(this.#interpreted, interpreted);
   }
 
   /** The part of a file's code. */

@@ -53,6 +53,17 @@ export function executedEntries(log: string): Map<string, Set<number>> {
   return loggedEntries(log, "executed");
 }
 
+/** Adds entries by code key to those that are known; gives how many are new. */
+export function addEntries(known: Map<string, Set<number>>, more: ReadonlyMap<string, ReadonlySet<number>>): number {
+  let count = 0;
+  for (const [key, entries] of more) {
+    const own = known.get(key) ?? new Set();
+    known.set(key, own);
+    for (const entry of entries) if (own.size !== own.add(entry).size) count++;
+  }
+  return count;
+}
+
 /** Adds what a run has logged. */
 export async function rememberFiles(program: string, log: string): Promise<void> {
   const before = await seenLines(program);

@@ -85,7 +85,7 @@ export class CodeMap {
   readonly #shapeIds = new Map<string, number>();
   readonly #frames: readonly FrameRange[];
 
-  /** \`frames\` are sorted by their start. */
+  /** `frames` are sorted by their start. */
   constructor(
     segments: readonly { vaddr: number; bytes: Uint8Array }[],
     isRelocatable: boolean,
@@ -101,7 +101,7 @@ export class CodeMap {
     return undefined;
   }
 
-  /** The unwind range that holds \`pc\`. */
+  /** The unwind range that holds `pc`. */
   frameOf(pc: number): FrameRange | null {
     let [low, high] = [0, this.#frames.length];
     while (low < high) {

@@ -11,7 +11,7 @@
 //
 // An indirect jump whose targets are not known counts as a call of unknown code, or leads to where something in its own unwind
 // range can be reached only by an address: compilers make both. Code outside of all unwind ranges is by hand, and may jump to
-// what nobody has found: what the piece that jumps there still knows it stores all the same (\`jumpsAnywhere\`), and likewise
+// what nobody has found: what the piece that jumps there still knows it stores all the same (`jumpsAnywhere`), and likewise
 // at system calls. Numbers that look like the address of something inside of an unwind range are no functions. An interpreted
 // instruction reads what it reads; one that ends in an exception, or a way into bytes that are no instructions, nothing.
 

@@ -19,6 +19,7 @@ import { keyName, NODE_MOUNT, VARIANTS, type Variant } from "../../src/abi/index
 import { HostError } from "../../src/base/index.ts";
 import { fileCodeKey, readElf } from "../../src/elf/index.ts";
 import {
+  addEntries,
   executedEntries,
   type FoundProgram,
   linkedFiles,
@@ -57,7 +58,7 @@ export interface TranslatedOutcome extends Outcome {
   readonly unknown: readonly string[];
   /** Variants of code that its processes asked for, the plain one included. */
   readonly variants: readonly Variant[];
-  /** Where the interpreter has begun, by code key; with \`observe\` only. */
+  /** Where the interpreter has begun, by code key; with `observeSeconds` only. */
   readonly executed: ExecutedCode;
   /** Whether its time was over before it had ended; then the rest says what it did until then. */
   readonly isCut: boolean;
@@ -229,17 +230,12 @@ export async function runExecuted(
       observeSeconds: round === ROUNDS ? seconds * LAST_TIMES : seconds,
     });
     if (round === 1 && !outcome.isCut) interpreted = outcome;
-    let isNew = 0;
-    for (const [key, entries] of outcome.executed) {
-      const known = only.get(key) ?? new Set();
-      only.set(key, known);
-      for (const entry of entries) if (known.size !== known.add(entry).size) isNew++;
-    }
+    const newEntries = addEntries(only, outcome.executed);
     const variantsBefore = variants.size;
     for (const path of outcome.modules) modules.add(path);
     for (const variant of outcome.variants) variants.add(variant);
     if (outcome.isCut) seconds *= 2;
-    const isSettled = !outcome.isCut && isNew < NEW_ENTRIES && variants.size === variantsBefore;
+    const isSettled = !outcome.isCut && newEntries < NEW_ENTRIES && variants.size === variantsBefore;
     if (round === ROUNDS || (round > 1 && isSettled)) return { interpreted, translated: outcome };
   }
 }
