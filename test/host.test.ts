@@ -31,6 +31,8 @@ test("a failed command says which, how and why", async () => {
     assert.match(error.message, /status 3: why/);
     return true;
   });
+  await assert.rejects(runChecked("sh", ["-c", "kill -9 $$"]), { code: "command-killed" });
+  await assert.rejects(runChecked("sh", ["-c", "kill -6 $$"]), { code: "command-failed", message: /status 134/ });
   await assert.rejects(run("/no/such/program", []), { code: "command-not-started" });
   await assert.rejects(run("sleep", ["60"], { timeoutMs: 50 }), { code: "timeout" });
   assert.equal((await run("sh", ["-c", "kill -9 $$"])).status, 137);

@@ -119,7 +119,9 @@ export async function run(args: string[]): Promise<number> {
     else printReport(report);
     if (report.untranslated.length > 0) {
       progress.step("translate what is interpreted so far");
-      await stageLater(target, report.untranslated, translate, (path) => progress.note(path));
+      await stageLater(target, report.untranslated, translate, (path, refusal = "") =>
+        progress.note(`${path} ${refusal}`.trimEnd()),
+      );
       progress.done();
     }
     return exitCode("ok");

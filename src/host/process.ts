@@ -41,6 +41,10 @@ const OUTPUT_LIMIT_BYTES = 1 << 28;
 const LOG_LINES = 12;
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
   SIGINT: 2,
+  SIGILL: 4,
+  SIGABRT: 6,
+  SIGBUS: 7,
+  SIGFPE: 8,
   SIGKILL: 9,
   SIGSEGV: 11,
   SIGPIPE: 13,
@@ -154,13 +158,16 @@ export async function run(command: string, args: readonly string[], options: Run
   return { status, stdout: bytes.toString("utf8"), stderr, bytes };
 }
 
-/** The error that a failed command becomes. */
+/** Status of a command that SIGKILL ended: the kernel's, when memory is short, or somebody's. */
+const KILLED = 128 + SIGNAL_NUMBERS["SIGKILL"]!;
+
+/** The error that a failed command becomes: `command-killed` when SIGKILL ended it, else `command-failed`. */
 export function commandFailed(command: string, args: readonly string[], result: RunResult, place = ""): HostError {
   const log = lastLines(result.stderr.trim() === "" ? result.stdout : result.stderr);
   const where = place === "" ? "" : ` on ${place}`;
   const last = log === "" ? "" : `: ${lastLines(log, 1)}`;
   return new HostError(
-    "command-failed",
+    result.status === KILLED ? "command-killed" : "command-failed",
     `${describe(command, args)} failed${where} with status ${result.status}${last}`,
     log,
   );

@@ -7,7 +7,7 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { ABI_VERSION, keyName, TRANSLATION_SUFFIX, translationName, type Variant } from "../abi/index.ts";
-import { InputError } from "../base/index.ts";
+import { HostError, InputError } from "../base/index.ts";
 import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
 import {
   type CodePart,
@@ -184,12 +184,13 @@ async function translate(
   const analyseMs = clock();
   if (lifted.pieces.length === 0)
     throw new InputError("elf-no-code", "nothing in it can be translated", path, "its code, if any, is interpreted");
-  const objects = await compileShards(lifted, onProgress);
+  const objects = await refusing(path, () => compileShards(lifted, onProgress));
   const compileMs = clock();
   const segments = executableSegments(elf);
   const codeKey = fileCodeKey(elf);
   const entries = lifted.pieces.map((piece) => piece.head.start);
-  const translation = finishTranslation(await link(objects, entries.length, lifted.context.pages), {
+  const linked = await refusing(path, () => link(objects, entries.length, lifted.context.pages));
+  const translation = finishTranslation(linked, {
     variant,
     codeKey,
     sha256: Buffer.from(digest, "hex"),
@@ -245,6 +246,20 @@ function makeCpuClock(): () => TranslationReport["cpuMilliseconds"] {
     const { user, system } = process.cpuUsage(own);
     return { tools: childrenMs() - before, own: Math.round((user + system) / 1000) };
   };
+}
+
+/**
+ * What LLVM cannot compile or link is a file that is not translated, for the interpreter knows it too; that the machine
+ * cannot run LLVM (no tool, no memory) is another matter, and stays a HostError.
+ */
+async function refusing<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof HostError && error.code === "command-failed")) throw error;
+    const advice = `its code is interpreted; this is a defect of the translator, please report it with: ${error.log}`;
+    throw new InputError("translation-refused", `LLVM refuses its translation: ${error.message}`, path, advice);
+  }
 }
 
 async function compileShards(lifted: LiftedFile, onProgress: (done: number) => void): Promise<string[]> {

@@ -273,7 +273,9 @@ async function stage(
   let translations: StagedTranslation[] = [];
   if (container.home !== target.architecture) {
     translations = await migration.run("translate", () =>
-      stageTranslations(source, target, container, options.translate, (path) => options.onNote?.(path)),
+      stageTranslations(source, target, container, options.translate, (path, refusal = "") =>
+        options.onNote?.(`${path} ${refusal}`.trimEnd()),
+      ),
     );
   }
   const copied = await migration.run("files", async () =>
@@ -376,8 +378,8 @@ export async function migrate(
       downtimeMs,
       totalMs: performance.now() - begin,
       checkpointBytes,
-      translations: staged.translations.filter((entry) => entry.isStaged).map((entry) => entry.file),
-      untranslated: staged.translations.filter((entry) => !entry.isStaged),
+      translations: staged.translations.filter((entry) => entry.state === "staged").map((entry) => entry.file),
+      untranslated: staged.translations.filter((entry) => entry.state === "missing"),
       leftovers,
     };
   } catch (error) {

@@ -4,6 +4,7 @@
 
 import { join } from "node:path";
 import { MISSED_DIRECTORY, VARIANTS, type Variant } from "../abi/index.ts";
+import { InputError } from "../base/index.ts";
 import { cacheDirectory, exists, parseEntries, rememberEntries, sha256OfFile } from "../host/index.ts";
 import type { Container } from "./container.ts";
 import type { MigrationNode } from "./node.ts";
@@ -101,22 +102,33 @@ export interface StagedTranslation {
   /** The same here. */
   readonly executable: string;
   readonly variant: Variant;
-  /** Whether the target has its translation. */
-  readonly isStaged: boolean;
+  /** Whether the target has its translation; one that is refused it never gets: that file's code is interpreted. */
+  readonly state: "staged" | "missing" | "refused";
 }
+
+/** Hears of what is done with a file of the container, by its path there. */
+export type FileNote = (path: string, refusal?: string) => void;
 
 async function stageOne(
   target: MigrationNode,
-  executable: string,
-  variant: Variant,
+  { file, executable, variant }: Omit<StagedTranslation, "state">,
   translate: Translate,
-): Promise<boolean> {
-  const translation = await translate(executable, variant);
-  if (translation === undefined) return false;
+  onFile: FileNote,
+): Promise<StagedTranslation["state"]> {
+  let translation: Awaited<ReturnType<Translate>>;
+  try {
+    translation = await translate(executable, variant);
+  } catch (error) {
+    // The container brought a file that nobody can translate: no reason to keep the container.
+    if (!(error instanceof InputError)) throw error;
+    onFile(file, `is interpreted, as it cannot be translated (${error.code}): ${error.message}`);
+    return "refused";
+  }
+  if (translation === undefined) return "missing";
   const destination = `${target.nodeDirectory}/translations/${translation.name}`;
   if ((await digestThere(target, destination)) !== (await sha256OfFile(translation.path)))
     await target.shell.putFile(translation.path, destination);
-  return true;
+  return "staged";
 }
 
 /** Makes and copies every translation that the container's mapped code needs on `target`. */
@@ -125,7 +137,7 @@ export async function stageTranslations(
   target: MigrationNode,
   container: Container,
   translate: Translate,
-  onFile: (path: string) => void,
+  onFile: FileNote,
 ): Promise<StagedTranslation[]> {
   const staged: StagedTranslation[] = [];
   await learnMissed(target);
@@ -137,8 +149,8 @@ export async function stageTranslations(
     onFile(path);
     const executable = await fetchFile(source, there);
     for (const variant of variants) {
-      const isStaged = await stageOne(target, executable, variant, translate);
-      staged.push({ file: path, executable, variant, isStaged });
+      const wanted = { file: path, executable, variant };
+      staged.push({ ...wanted, state: await stageOne(target, wanted, translate, onFile) });
     }
   }
   return staged;
@@ -149,10 +161,10 @@ export async function stageLater(
   target: MigrationNode,
   missing: readonly StagedTranslation[],
   translate: Translate,
-  onFile: (path: string) => void,
+  onFile: FileNote,
 ): Promise<void> {
-  for (const { file, executable, variant } of missing) {
-    onFile(file);
-    await stageOne(target, executable, variant, translate);
+  for (const wanted of missing) {
+    onFile(wanted.file);
+    await stageOne(target, wanted, translate, onFile);
   }
 }
