@@ -129,6 +129,7 @@ export async function roundTrip(list: NodeList, server: ServerCase, options: Run
   const moves: MigrationReport[] = [];
   try {
     await client.say("phase home");
+    await client.say("await-reply");
     await pause(options.quietMs);
     const ways = [
       [home, foreign, "going out", "abroad"],
@@ -148,6 +149,7 @@ export async function roundTrip(list: NodeList, server: ServerCase, options: Run
       });
       moves.push(move);
       await client.say(`phase ${there}`);
+      await client.say("await-reply");
       await pause(options.quietMs);
       note("the client looks after what was under way");
       await client.say("after-move");

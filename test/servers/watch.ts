@@ -53,6 +53,11 @@ export class Watch {
     this.#phases.push({ name, replies: 0, begin: now, end: 0, longestGapMs: 0 });
   }
 
+  /** Waits for a reply in the phase at hand, but no longer than `limitMs`. */
+  async reply(limitMs: number): Promise<void> {
+    for (let waited = 0; waited < limitMs && this.#phases.at(-1)!.replies === 0; waited += 50) await pause(50);
+  }
+
   /** A reply came and was right. */
   right(): void {
     const now = performance.now();
