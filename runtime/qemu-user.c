@@ -64,10 +64,11 @@ void log_module(int fd) {
     if (length > 0) log_line(path, (uint64_t)length);
 }
 
-/** Notes that a process needs a variant of its code. */
+/** Notes that a process needs a variant of its code. What it has executed it will execute in that, too. */
 void log_variant(uint32_t variant) {
     char line[32], *end = line + sizeof line - 1;
     if (!PROC_PRIVATE->module_log[0]) return;
+    if (PROC_PRIVATE->log_executed[0]) memory_set(PROC_EXECUTED, 0, PROC_EXECUTED_BYTES);
     char *at = text_append(line, end, variant == VARIANT_ORDERED ? "variant ordered" : "variant precise");
     log_line(line, (uint64_t)(at - line));
 }
@@ -94,11 +95,31 @@ static int was_set(uint64_t hash) {
     return old >> bit % 8 & 1;
 }
 
-/** Notes a pc from which the interpreter goes on, if that is wanted: each once, but for a few that the filter takes for others. */
-void log_executed(uint64_t pc) {
-    if (!PROC_PRIVATE->log_executed[0]) return;
-    const struct module *module = module_at(pc);
+/** Adds to a counter of four bits in PROC_EXECUTED, unless it is as high as `most`; gives what it is then. */
+static unsigned count_up(uint64_t hash, unsigned most) {
+    uint64_t counter = hash % (PROC_EXECUTED_BYTES * 2);
+    uint8_t *byte = PROC_EXECUTED + counter / 2;
+    unsigned shift = counter % 2 * 4, old = *byte >> shift & 15;
+    if (old <= most) *byte = (uint8_t)(*byte + (1u << shift));
+    return old + 1;
+}
+
+/** Whether a pc is seen for the `times`th time, from 1 to 14. A few are taken for others: then it is too early, or never. */
+static int is_seen(uint64_t pc, unsigned times) {
     uint64_t hash = pc * 0x9e3779b97f4a7c15ull;
-    int first = was_set(hash >> 40), second = was_set(hash >> 16 & 0xffffff);
-    if (module && !(first && second)) log_address("executed ", module, pc);
+    uint64_t one = hash >> 40, other = hash >> 16 & 0xffffff;
+    if (times <= 1) return !(was_set(one) & was_set(other));
+    unsigned a = count_up(one, times), b = count_up(other, times);
+    return (a < b ? a : b) == times;
+}
+
+/** Notes a pc from which the interpreter goes on the wanted number of times, and the variant that its process wants. */
+void log_executed(uint64_t pc) {
+    const char *digits = PROC_PRIVATE->log_executed;
+    if (!digits[0]) return;
+    const struct module *module = module_at(pc);
+    unsigned times = digits[1] ? (unsigned)(digits[0] - '0') * 10 + (unsigned)(digits[1] - '0') : (unsigned)(digits[0] - '0');
+    if (!module || !is_seen(pc, times > 14 ? 14 : times)) return;
+    uint32_t variant = wanted_variant();
+    log_address(variant == VARIANT_ORDERED ? "executed-ordered " : variant == VARIANT_PRECISE ? "executed-precise " : "executed ", module, pc);
 }

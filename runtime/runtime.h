@@ -60,6 +60,7 @@ struct thread_private {
 };
 
 #define FREE_RANGES 32
+#define REPLACED_IMAGES 64
 
 /** What tells one state of a file from any other (known-keys.c), and the code key that it has. */
 struct file_identity { uint64_t device, inode, bytes, modified, changed; };
@@ -83,7 +84,9 @@ struct proc_private {
     uint32_t patch_lock;       /* guards changes of translated code */
     uint32_t last_module;
     uint32_t thread_slots;     /* thread areas that are or were mapped: slots below this */
-    uint32_t lookups_missed;   /* in modules whose translation was not there */
+    uint32_t lookups_missed;   /* of code whose translation was not there */
+    uint32_t replaced_count;
+    struct address_range replaced[REPLACED_IMAGES]; /* translations in whose place came larger ones: threads may be in them */
     uint32_t next_known_key;
     struct known_key known_keys[KNOWN_KEYS];
     uint32_t unsupported[512]; /* calls answered ENOSYS because they are refused or unknown, by number */
@@ -91,7 +94,7 @@ struct proc_private {
     char runtime_path[256];
     char translations[256];    /* directory of translations; empty: the node's mount */
     char module_log[256];      /* file that gets the path of each module, a line each; empty: none */
-    char log_executed[8];      /* not empty: it gets what is interpreted, too */
+    char log_executed[8];      /* it gets what is interpreted so often, too; empty: not */
 };
 
 extern char hc_base[], hc_end[], hc_text_start[], hc_text_end[];
@@ -232,9 +235,17 @@ void key_bytes(struct key_state *key, const uint8_t *bytes, uint64_t count);
 void key_finish(struct key_state *key);
 char *append_key(char *at, char *end, const uint32_t key[4]);
 uint64_t translation_lookup(uint64_t pc);
+void need_variant(uint32_t variant);
+uint32_t wanted_variant(void);
+void set_bias(uint64_t image, uint64_t bias);
+void clear_lookups(void);
+void lock(uint32_t *word);
+void unlock(uint32_t *word);
+
+/* modules.c */
 void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset);
 void modules_touched(uint64_t start, uint64_t end, int removed);
-void need_variant(uint32_t variant);
+struct module *module_at(uint64_t pc);
 int fault_in_translation(int number, int code, struct host_ucontext *context);
 
 /* placement.c */
@@ -283,7 +294,6 @@ void log_module(int fd);
 void log_variant(uint32_t variant);
 void log_missed(const struct module *module, uint64_t pc);
 void log_executed(uint64_t pc);
-struct module *module_at(uint64_t pc);
 
 /* syscalls-process.c */
 void clear_handlers(struct cpu_state *cpu);

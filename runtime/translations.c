@@ -1,17 +1,17 @@
-/* Modules: the executable files that the guest has mapped, and their translations. A module is listed when its code is
- * mapped; its translation is mapped when its code is first reached. What has none is interpreted. */
+/* Translations of modules (modules.c). One is mapped when its module's code is first reached. What has none is interpreted,
+ * and looked for again from time to time. */
 #include "runtime.h"
 
-/** Lookups in modules without a translation after which one is looked for again. */
+/** Lookups of code without a translation after which one, or a larger one, is looked for again. */
 #define MISSED_BEFORE_RETRY 65536
 
-static void lock(uint32_t *word) {
+void lock(uint32_t *word) {
     while (__atomic_exchange_n(word, 1, __ATOMIC_ACQUIRE)) {
         struct timespec wait = { 0, 20000 };
         HOST2(nanosleep, &wait, 0);
     }
 }
-static void unlock(uint32_t *word) { __atomic_store_n(word, 0, __ATOMIC_RELEASE); }
+void unlock(uint32_t *word) { __atomic_store_n(word, 0, __ATOMIC_RELEASE); }
 
 /** A code key as 32 hexadecimal digits. */
 char *append_key(char *at, char *end, const uint32_t key[4]) {
@@ -31,6 +31,8 @@ static char *translation_path(char *path, char *end, const uint32_t key[4], uint
     return text_append(at, end, variant == VARIANT_ORDERED ? ".ordered.hct" : variant == VARIANT_PRECISE ? ".precise.hct" : ".hct");
 }
 
+static const struct translation_header *header_of(uint64_t image) { return (const void *)(image + TRANSLATION_HEADER_OFFSET); }
+
 static int header_fits(const struct translation_header *header, const struct module *module, uint32_t variant) {
     if (header->magic != TRANSLATION_MAGIC || header->abi_version != ABI_VERSION || header->variant != variant) return 0;
     for (unsigned i = 0; i < 4; i++) if (header->code_key[i] != module->key[i]) return 0;
@@ -43,8 +45,8 @@ static int header_fits(const struct translation_header *header, const struct mod
 }
 
 /** Moves a mapped translation to a guest's bias: the words of its data are the bias itself and addresses that have it in them. */
-static void set_bias(uint64_t image, uint64_t bias) {
-    const struct translation_header *header = (const void *)(image + TRANSLATION_HEADER_OFFSET);
+void set_bias(uint64_t image, uint64_t bias) {
+    const struct translation_header *header = header_of(image);
     uint64_t *words = (uint64_t *)(image + header->data_offset), more = bias - words[0];
     for (uint32_t i = 0; more && i < header->page_count; i++) words[i] += more;
 }
@@ -83,7 +85,8 @@ static void load_variant(struct module *module, uint32_t variant, uint32_t *stat
     HOST1(close, fd);
 }
 
-static void clear_lookups(void) {
+/** Makes all threads look up again where code is translated. */
+void clear_lookups(void) {
     for (uint32_t slot = 0; slot < PROC_PRIVATE->thread_slots; slot++) {
         struct cpu_state *cpu = thread_area(slot);
         /* Also what the next thread in an area would find there. */
@@ -99,14 +102,19 @@ static int handles_faults(void) {
     return 0;
 }
 
+/** The variant that is best for this process. */
+uint32_t wanted_variant(void) {
+    uint32_t needed = PROC->variant;
+    return needed == VARIANT_PLAIN && handles_faults() ? VARIANT_PRECISE : needed;
+}
+
 /**
  * Maps the translation of a listed module; its status is then loaded, missing or absent. The least variant that will do comes first;
  * what is more than that does as well. Without the ordered one the interpreter does what wants order. Code that is not
  * precise is better than none: most handlers of faults only tell that the program has crashed.
  */
 static void load_translation(struct module *module) {
-    uint32_t needed = PROC->variant;
-    uint32_t wanted = needed == VARIANT_PLAIN && handles_faults() ? VARIANT_PRECISE : needed;
+    uint32_t needed = PROC->variant, wanted = wanted_variant();
     uint32_t status = MODULE_MISSING;
     for (uint32_t variant = wanted; variant <= VARIANT_ORDERED && status != MODULE_LOADED; variant++) load_variant(module, variant, &status);
     if (status != MODULE_LOADED && needed < wanted) load_variant(module, needed, &status);
@@ -136,22 +144,31 @@ void need_variant(uint32_t variant) {
     if (changed) clear_lookups();
 }
 
-static const struct fault_row *find_fault(uint64_t pc, uint64_t *image) {
+/** Host address of the mapped translation that the host's `pc` is in, or 0. */
+static uint64_t image_at(uint64_t pc) {
     for (uint32_t i = 0; i < PROC->module_count && i < MAX_MODULES; i++) {
-        const struct module *module = &PROC->modules[i];
-        if (!module->host_image || pc - module->host_image >= module->host_bytes) continue;
-        const struct translation_header *header = (const void *)(module->host_image + TRANSLATION_HEADER_OFFSET);
-        const struct fault_row *rows = (const void *)(module->host_image + header->faults_offset);
-        uint32_t low = 0, high = header->fault_count, wanted = (uint32_t)(pc - module->host_image);
-        while (low < high) {
-            uint32_t middle = (low + high) / 2;
-            if (rows[middle].access < wanted) low = middle + 1;
-            else high = middle;
-        }
-        *image = module->host_image;
-        return low < header->fault_count && rows[low].access == wanted ? &rows[low] : 0;
+        uint64_t image = __atomic_load_n(&PROC->modules[i].host_image, __ATOMIC_ACQUIRE);
+        if (image && pc - image < header_of(image)->image_bytes) return image;
+    }
+    for (uint32_t i = 0; i < PROC_PRIVATE->replaced_count; i++) {
+        const struct address_range *range = &PROC_PRIVATE->replaced[i];
+        if (pc >= range->start && pc < range->end) return range->start;
     }
     return 0;
+}
+
+static const struct fault_row *find_fault(uint64_t pc, uint64_t *image) {
+    *image = image_at(pc);
+    if (!*image) return 0;
+    const struct translation_header *header = header_of(*image);
+    const struct fault_row *rows = (const void *)(*image + header->faults_offset);
+    uint32_t low = 0, high = header->fault_count, wanted = (uint32_t)(pc - *image);
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (rows[middle].access < wanted) low = middle + 1;
+        else high = middle;
+    }
+    return low < header->fault_count && rows[low].access == wanted ? &rows[low] : 0;
 }
 
 /** Makes the instruction at `at` a branch to `target`, for all threads. */
@@ -184,42 +201,63 @@ int fault_in_translation(int number, int code, struct host_ucontext *context) {
 }
 
 static uint64_t find_entry(const struct module *module, uint64_t pc) {
-    const struct translation_header *header = (const void *)(module->host_image + TRANSLATION_HEADER_OFFSET);
-    const uint32_t *entries = (const void *)(module->host_image + header->entries_offset);
+    /* Read once: a larger one may take its place just now. */
+    uint64_t image = __atomic_load_n(&module->host_image, __ATOMIC_ACQUIRE);
+    const struct translation_header *header = header_of(image);
+    const uint32_t *entries = (const void *)(image + header->entries_offset);
     uint64_t wanted = pc - module->guest_bias - header->guest_low;
     if (wanted >= header->guest_high - header->guest_low) return 0;
-    uint32_t low = 0, high = module->entries;
+    uint32_t low = 0, high = header->entry_count;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
         if (entries[2 * middle] < wanted) low = middle + 1;
         else high = middle;
     }
-    if (low == module->entries || entries[2 * low] != wanted) return 0;
-    return module->host_image + entries[2 * low + 1];
+    if (low == header->entry_count || entries[2 * low] != wanted) return 0;
+    return image + entries[2 * low + 1];
 }
 
-/** The listed module whose code is at `pc`, or 0. */
-struct module *module_at(uint64_t pc) {
+/** Whether there is a translation now of the variant that a module has, with more entries than its one. */
+static int has_grown(const struct module *module) {
+    char path[512];
+    struct translation_header header;
+    translation_path(path, path + sizeof path, module->key, module->variant);
+    int64_t fd = HOST4(openat, AT_CURRENT_DIRECTORY, path, O_RDONLY_ | O_CLOEXEC_, 0);
+    if (fd < 0) return 0;
+    int64_t got = HOST4(pread64, fd, &header, sizeof header, TRANSLATION_HEADER_OFFSET);
+    HOST1(close, fd);
+    return got == sizeof header && header_fits(&header, module, module->variant) && header.entry_count > module->entries;
+}
+
+/**
+ * Looks again for translations that were missing, or of parts only: the node may have got them, or larger ones, meanwhile. What
+ * is replaced stays mapped, as threads may be in it; they leave it at their next poll.
+ */
+static void look_again(void) {
     struct proc_state *proc = PROC;
-    uint32_t count = proc->module_count, last = PROC_PRIVATE->last_module;
-    if (last < count && pc >= proc->modules[last].guest_start && pc < proc->modules[last].guest_end) return &proc->modules[last];
-    for (uint32_t i = 0; i < count && i < MAX_MODULES; i++) {
+    struct proc_private *priv = PROC_PRIVATE;
+    int changed = 0;
+    lock(&priv->module_lock);
+    for (uint32_t i = 0; i < proc->module_count && i < MAX_MODULES; i++) {
         struct module *module = &proc->modules[i];
-        if (module->status == MODULE_FREE || pc < module->guest_start || pc >= module->guest_end) continue;
-        PROC_PRIVATE->last_module = i;
-        return module;
+        if (module->status == MODULE_MISSING) module->status = MODULE_LISTED;
+        if (module->status != MODULE_LOADED || priv->replaced_count == REPLACED_IMAGES || !has_grown(module)) continue;
+        struct module larger = *module;
+        uint32_t status = MODULE_MISSING;
+        load_variant(&larger, module->variant, &status);
+        if (status != MODULE_LOADED) continue;
+        priv->replaced[priv->replaced_count++] = (struct address_range){ module->host_image, module->host_image + module->host_bytes };
+        module->host_bytes = larger.host_bytes;
+        module->entries = larger.entries;
+        __atomic_store_n(&module->host_image, larger.host_image, __ATOMIC_RELEASE);
+        changed = 1;
     }
-    return 0;
+    unlock(&priv->module_lock);
+    if (changed) clear_lookups();
 }
 
-/** Looks for missing translations again: the node may have got them meanwhile. */
-static void list_missing(void) {
-    struct proc_state *proc = PROC;
-    lock(&PROC_PRIVATE->module_lock);
-    for (uint32_t i = 0; i < proc->module_count && i < MAX_MODULES; i++)
-        if (proc->modules[i].status == MODULE_MISSING) proc->modules[i].status = MODULE_LISTED;
-    unlock(&PROC_PRIVATE->module_lock);
-}
+/** Counts lookups in vain. An interpreted loop comes here some million times a second. */
+static int is_time_to_look_again(void) { return ++PROC_PRIVATE->lookups_missed % MISSED_BEFORE_RETRY == 0; }
 
 /** Counts a pc that a translation has no entry for. Unlocked, and slots are claimed by what is asked for most. */
 static void note_missed(const struct module *module, uint64_t pc) {
@@ -239,9 +277,8 @@ uint64_t translation_lookup(uint64_t pc) {
     struct module *module = module_at(pc);
     if (!module) return 0;
     uint32_t status = __atomic_load_n(&module->status, __ATOMIC_ACQUIRE);
-    /* An interpreted loop comes here some million times a second. */
-    if (status == MODULE_MISSING && ++PROC_PRIVATE->lookups_missed % MISSED_BEFORE_RETRY == 0) {
-        list_missing();
+    if (status == MODULE_MISSING && is_time_to_look_again()) {
+        look_again();
         status = module->status;
     }
     if (status == MODULE_LISTED) {
@@ -251,109 +288,8 @@ uint64_t translation_lookup(uint64_t pc) {
     }
     if (__atomic_load_n(&module->status, __ATOMIC_ACQUIRE) != MODULE_LOADED) return 0;
     uint64_t host = find_entry(module, pc);
-    if (!host) note_missed(module, pc);
-    return host;
-}
-
-static int64_t read_fully(int fd, void *to, uint64_t bytes, uint64_t offset) {
-    return HOST4(pread64, fd, to, bytes, offset) == (int64_t)bytes ? 0 : -ENOEXEC;
-}
-
-static int hash_segment(int fd, struct key_state *key, const struct elf_segment *segment) {
-    uint8_t buffer[16384];
-    key_segment(key, segment->vaddr, segment->filesz);
-    for (uint64_t done = 0; done < segment->filesz;) {
-        uint64_t chunk = segment->filesz - done;
-        if (chunk > sizeof buffer) chunk = sizeof buffer;
-        if (read_fully(fd, buffer, chunk, segment->offset + done) < 0) return 0;
-        key_bytes(key, buffer, chunk);
-        done += chunk;
-    }
-    return 1;
-}
-
-static int same_key(const struct module *module, const uint32_t key[4]) {
-    for (unsigned i = 0; i < 4; i++) if (module->key[i] != key[i]) return 0;
-    return 1;
-}
-
-/** Where a module can be listed: best in the place of the same file, else in one that was never used; MAX_MODULES if nowhere. */
-static uint32_t free_slot(const uint32_t key[4]) {
-    const struct proc_state *proc = PROC;
-    uint32_t used = MAX_MODULES;
-    for (uint32_t slot = 0; slot < proc->module_count; slot++) {
-        const struct module *module = &proc->modules[slot];
-        if (module->status != MODULE_FREE) continue;
-        if (module->host_image && same_key(module, key)) return slot;
-        used = slot;
-    }
-    return proc->module_count < MAX_MODULES ? proc->module_count : used;
-}
-
-/** A file has been mapped executable at `address`: lists it if it is an x86-64 ELF file. */
-void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset) {
-    struct elf_header header;
-    struct elf_segment segments[32];
-    struct key_state key;
-    if (read_fully(fd, &header, sizeof header, 0) < 0) return;
-    if (*(uint32_t *)header.ident != 0x464c457f || header.ident[4] != 2 || header.machine != ELF_MACHINE_X86_64) return;
-    if (header.phnum == 0 || header.phnum > 32 || header.phentsize != sizeof segments[0]) return;
-    if (read_fully(fd, segments, header.phnum * sizeof segments[0], header.phoff) < 0) return;
-    uint64_t bias = 0, start = ~0ull, end = 0;
-    struct file_identity identity;
-    int identified = identify_file(fd, &identity), known = identified && known_key(&identity, key.lane);
-    if (!known) key_start(&key);
-    for (unsigned i = 0; i < header.phnum; i++) {
-        const struct elf_segment *segment = &segments[i];
-        if (segment->type != SEGMENT_LOAD || !(segment->flags & SEGMENT_X)) continue;
-        if (!known && !hash_segment(fd, &key, segment)) return;
-        uint64_t from = PAGE_DOWN(segment->offset), to = PAGE_UP(segment->offset + segment->filesz);
-        if (start != ~0ull || offset >= to || offset + bytes <= from) continue;
-        bias = address - offset - (PAGE_DOWN(segment->vaddr) - from);
-        start = address + (offset < from ? from - offset : 0);
-        end = address + (offset + bytes > to ? to - offset : bytes);
-    }
-    if (start == ~0ull) return;
-    struct proc_state *proc = PROC;
-    lock(&PROC_PRIVATE->module_lock);
-    if (!known) {
-        key_finish(&key);
-        if (identified) remember_key(&identity, key.lane);
-    }
-    uint32_t slot = free_slot(key.lane);
-    if (slot < MAX_MODULES) {
-        struct module *module = &proc->modules[slot];
-        struct module fresh = { .guest_start = start, .guest_end = end, .guest_bias = bias, .status = MODULE_LISTED };
-        for (unsigned i = 0; i < 4; i++) fresh.key[i] = key.lane[i];
-        if (module->host_image && same_key(module, key.lane) && module->variant >= proc->variant) {
-            /* Loaded again: so is its translation. */
-            fresh.host_image = module->host_image, fresh.host_bytes = module->host_bytes;
-            fresh.entries = module->entries, fresh.variant = module->variant;
-            set_bias(fresh.host_image, bias);
-            fresh.status = MODULE_LOADED;
-        } else if (module->host_image) {
-            HOST2(munmap, module->host_image, module->host_bytes);
-        }
-        *module = fresh;
-        if (slot == proc->module_count) proc->module_count++;
-    }
-    unlock(&PROC_PRIVATE->module_lock);
-    log_module(fd);
-}
-
-/** Guest addresses are about to be unmapped or replaced (`removed`), made writable or not executable: their translations end. */
-void modules_touched(uint64_t start, uint64_t end, int removed) {
-    struct proc_state *proc = PROC;
-    int changed = 0;
-    code_taken_away(start, end);
-    for (uint32_t i = 0; i < proc->module_count && i < MAX_MODULES; i++) {
-        struct module *module = &proc->modules[i];
-        if (module->status == MODULE_FREE || module->guest_start >= end || module->guest_end <= start) continue;
-        /* A translation stays mapped: other threads may be in it. They leave it at their next poll. */
-        lock(&PROC_PRIVATE->module_lock);
-        __atomic_store_n(&module->status, removed ? MODULE_FREE : MODULE_ABSENT, __ATOMIC_RELEASE);
-        unlock(&PROC_PRIVATE->module_lock);
-        changed = 1;
-    }
-    if (changed) clear_lookups();
+    if (host) return host;
+    note_missed(module, pc);
+    if (is_time_to_look_again()) look_again();
+    return 0;
 }

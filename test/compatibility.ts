@@ -11,6 +11,7 @@ import { printServerSummary } from "./servers/table.ts";
 const WAYS: readonly { readonly way: Way; readonly title: string }[] = [
   { way: "translated", title: "all of their code translated" },
   { way: "executed", title: "all code that their rows execute translated" },
+  { way: "meanwhile", title: "translations made while they ran" },
   { way: "interpreted", title: "interpreted" },
 ];
 

@@ -249,7 +249,7 @@ export const PROC_MISSED_OFFSET = 0x30000;
 export const MISSED_ENTRIES = 256;
 /** A pc that was asked for so often is worth an entry. */
 export const MISSED_ENOUGH = 16;
-/** Where the build for qemu user mode remembers what it has logged as executed: a filter of bits. */
+/** Where the build for qemu user mode remembers what it has logged as executed: a filter of bits, or counters. */
 export const PROC_EXECUTED_OFFSET = 0x31000;
 export const PROC_EXECUTED_BYTES = 0xf000;
 /** Size of the whole process area. */

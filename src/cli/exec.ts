@@ -6,10 +6,13 @@ import { constants, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { InputError } from "../base/index.ts";
 import {
+  beginMeanwhile,
   type FoundProgram,
   filesOf,
   locateProgram,
+  type MeanwhileJob,
   type OfferedTranslation,
+  offerKnown,
   prepareOnNode,
   qemuCommand,
   qemuNodeDirectory,
@@ -29,16 +32,21 @@ export const help = `Starts an x86-64 program as translated code.
 
 usage: hcontainer exec [OPTION]... -- PROGRAM [ARGUMENT]...
 
-The program and the libraries that it names are translated first, each file once: translations are cached by content and
-shared by all programs. What else earlier runs of the program have mapped is translated too, and in the variants that they
-needed: for threads and shared memory, and for faults that the program handles. Code without a translation is interpreted. Without --node it runs on this machine, under qemu user mode (Debian's package qemu-user-static).
+Translations of the program and its libraries are cached by content and shared by all programs. What earlier runs of the
+program have mapped counts as its libraries, in the variants that they needed: for threads and shared memory, and for faults
+that the program handles. Code without a translation is interpreted. Without --node the program runs on this machine, under
+qemu user mode (Debian's package qemu-user-static).
 
   --arch arm64       instruction set of the translation (the only one today)
   --rootfs DIR       root directory of the program, with its libraries; this machine's own without it. Needs root
   --node NODE        run on a foreign node ('hcontainer nodes'), in a copy of --rootfs that stays there; what the program
                      writes is gone afterwards
   --workdir DIR      where the program starts, inside the root directory
-  --interpret        translate nothing
+  --translate WHEN   ahead: all code of the program and its libraries, before it starts
+                     meanwhile: what it executes, while it runs (not with --node); what runs have executed is remembered
+                     never: as --interpret
+                     Without this option: ahead, unless that is more than 3 MiB of code to wait for
+  --interpret        use no translation
   --without PART     leave out files whose path contains PART; may be repeated. For finding a translation at fault
   --translate-only   translate and do not start
   -v, --verbose      say what is translated
@@ -50,8 +58,14 @@ examples:
   hcontainer exec --arch arm64 -- /bin/ls -l /
   hcontainer exec --rootfs ./debian -- python3 -c 'print(1 / 3)'
   hcontainer exec --node arm64 --rootfs ./debian -- sh -c 'uname -m; sha256sum /bin/sh'
+  hcontainer exec --translate meanwhile --rootfs ./debian -- node -e 'console.log(process.arch)'
   hcontainer exec --interpret -- sha256sum /etc/passwd
 `;
+
+const WAYS = ["ahead", "meanwhile", "never"] as const;
+type Way = (typeof WAYS)[number];
+/** Bytes of code that are translated while the user waits: a minute's work, roughly. */
+const AHEAD_BYTES = 3 << 20;
 
 const FAILED = 125;
 const NO_PROGRAM = 126;
@@ -80,10 +94,11 @@ interface Start {
   /** Undefined for this machine's own. */
   readonly root: string | undefined;
   readonly translations: readonly OfferedTranslation[];
+  /** What is told to who translates meanwhile, but for the places; undefined when nobody does. */
+  readonly meanwhile: Omit<MeanwhileJob, "log" | "directory"> | undefined;
 }
 
-async function startHere({ found, cwd, root, translations }: Start): Promise<number> {
-  const node = await qemuNodeDirectory(translations);
+async function startHere({ found, cwd, root, translations, meanwhile }: Start): Promise<number> {
   const scratch = await mkdtemp(join(tmpdir(), "hcontainer-exec-"));
   try {
     const log = join(scratch, "log");
@@ -91,9 +106,19 @@ async function startHere({ found, cwd, root, translations }: Start): Promise<num
     await writeFile(log, "");
     await chmod(scratch, 0o755);
     await chmod(log, 0o666);
-    const status = await runInOurPlace(qemuCommand(found, node, log, root === undefined ? { cwd } : { root, cwd }));
-    await rememberFiles(found.file, log);
-    return status;
+    const place = root === undefined ? { cwd } : { root, cwd };
+    if (meanwhile === undefined) {
+      const node = await qemuNodeDirectory(translations);
+      const status = await runInOurPlace(qemuCommand(found, node, log, place));
+      await rememberFiles(found.file, log);
+      return status;
+    }
+    const beside = await beginMeanwhile({ ...meanwhile, log, directory: join(scratch, "node") });
+    try {
+      return await runInOurPlace(qemuCommand(found, beside.node, log, place, beside.env));
+    } finally {
+      await beside.end(found.file);
+    }
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -145,6 +170,7 @@ async function start(args: string[]): Promise<number> {
       node: { type: "string" },
       workdir: { type: "string" },
       interpret: { type: "boolean", default: false },
+      translate: { type: "string" },
       without: { type: "string", multiple: true, default: [] },
       "translate-only": { type: "boolean", default: false },
       verbose: { type: "boolean", short: "v", default: false },
@@ -161,15 +187,31 @@ async function start(args: string[]): Promise<number> {
 
   const progress = new Progress(!values.verbose && !process.stderr.isTTY);
   const files = filesOf(root, found.program, await seenFiles(found.file), process.env["LD_LIBRARY_PATH"]);
-  const wanted = values.interpret ? [] : withoutFiles(files, values.without);
-  const translations = await translateFiles(root, wanted, {
-    variants: await seenVariants(found.file),
-    onFile: (path) => values.verbose && progress.step(`translate ${path}`),
-    onRefused: (path, why) => progress.note(`${path} is interpreted: ${why}`),
-  });
+  const wanted = withoutFiles(files, values.without);
+  const variants = await seenVariants(found.file);
+  const known = await offerKnown(root, wanted, variants);
+  const ways: readonly (string | undefined)[] = [...WAYS, undefined];
+  if (!ways.includes(values.translate)) throw new UsageError(`--translate wants one of ${WAYS.join(", ")}`);
+  const isLocal = values.node === undefined;
+  if (values.translate === "meanwhile" && (!isLocal || values["translate-only"]))
+    throw new UsageError("--translate meanwhile does not go with --node or --translate-only");
+  const isMuch = known.missingBytes > AHEAD_BYTES && isLocal && !values["translate-only"];
+  const way = values.interpret ? "never" : ((values.translate as Way | undefined) ?? (isMuch ? "meanwhile" : "ahead"));
+  let translations = way === "never" ? [] : known.offered;
+  if (way === "ahead") {
+    translations = await translateFiles(root, wanted, {
+      variants,
+      onFile: (path) => values.verbose && progress.step(`translate ${path}`),
+      onRefused: (path, why) => progress.note(`${path} is interpreted: ${why}`),
+    });
+  }
   progress.done();
   if (values["translate-only"]) return 0;
-  const request = { found, cwd, root: values.rootfs === undefined ? undefined : root, translations };
+  const meanwhile =
+    way === "meanwhile"
+      ? { root, files: wanted, without: values.without, known, isVerbose: values.verbose }
+      : undefined;
+  const request = { found, cwd, root: values.rootfs === undefined ? undefined : root, translations, meanwhile };
   return values.node === undefined ? startHere(request) : startThere(values.node, request, progress);
 }
 

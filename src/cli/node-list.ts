@@ -86,6 +86,6 @@ export const translate: Translate = async (path, variant) => {
 
 /** Translations that are at hand; the others are made later. */
 export const translateLater: Translate = async (path, variant) => {
-  const found = await findTranslation(path, variant);
+  const found = await findTranslation(path, { variant });
   return found && { path: found.path, name: found.report.name };
 };

@@ -1,7 +1,7 @@
 // The directory of runtime and translations that a program on this machine sees as its node's: what a foreign node has at
 // NODE_MOUNT, and qemu user mode beside it. Directories are immutable and named by what is in them, so runs share them.
 
-import { copyFile, link, mkdir, writeFile } from "node:fs/promises";
+import { copyFile, link, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RUNTIME_FILE, type Variant } from "../abi/index.ts";
 import { HostError, InputError } from "../base/index.ts";
@@ -30,17 +30,36 @@ async function share(from: string, to: string): Promise<void> {
   await link(from, to).catch(() => copyFile(from, to));
 }
 
+async function fillDirectory(directory: string, translations: readonly OfferedTranslation[]): Promise<void> {
+  await mkdir(join(directory, TRANSLATIONS), { recursive: true });
+  await share(await buildRuntime("qemu-user"), join(directory, RUNTIME_FILE));
+  await share(await staticQemu(), join(directory, QEMU_FILE));
+  await writeFile(join(directory, LOG_FILE), "");
+  for (const { name, path } of translations) await share(path, join(directory, TRANSLATIONS, name));
+}
+
 /** The directory for programs under qemu user mode. */
 export async function qemuNodeDirectory(translations: readonly OfferedTranslation[]): Promise<string> {
-  const [runtime, qemu] = [await buildRuntime("qemu-user"), await staticQemu()];
   const files = translations.map(({ name, path }) => `${name} ${path}`).sort();
-  return cached(["node directory", runtime, qemu, ...files].join("\n"), "-qemu-node", async (directory) => {
-    await mkdir(join(directory, TRANSLATIONS), { recursive: true });
-    await copyFile(runtime, join(directory, RUNTIME_FILE));
-    await copyFile(qemu, join(directory, QEMU_FILE));
-    await writeFile(join(directory, LOG_FILE), "");
-    for (const { name, path } of translations) await share(path, join(directory, TRANSLATIONS, name));
-  });
+  const tools = [await buildRuntime("qemu-user"), await staticQemu()];
+  return cached(["node directory", ...tools, ...files].join("\n"), "-qemu-node", (directory) =>
+    fillDirectory(directory, translations),
+  );
+}
+
+/** Makes such a directory at `directory` for one run alone, which may get more translations meanwhile (offerMore). */
+export async function ownNodeDirectory(directory: string, known: readonly OfferedTranslation[]): Promise<string> {
+  await fillDirectory(directory, known);
+  return directory;
+}
+
+/** Puts a translation into a directory in use, in the place of a smaller one if there is one. */
+export async function offerMore(directory: string, { name, path }: OfferedTranslation): Promise<void> {
+  const place = join(directory, TRANSLATIONS, name);
+  const part = `${place}.part`;
+  await rm(part, { force: true });
+  await share(path, part);
+  await rename(part, place);
 }
 
 export interface TranslateFilesOptions {

@@ -30,45 +30,30 @@ export async function seenVariants(program: string): Promise<Variant[]> {
 }
 
 /** Lines that are no news about which files a program maps. */
-const ENTRY_LINE = /^(?:missed|executed) /;
+const ENTRY_LINE = /^(?:missed|executed(?:-\w+)?) /;
 
-/** The entries that a run's log names behind `word`, by code key: lines of the word, a code key and an address. */
-function loggedEntries(log: string, word: "missed" | "executed"): Map<string, Set<number>> {
+/** The entries that translations lacked, by code key, out of a run's log. */
+export function missedEntries(log: string): Map<string, Set<number>> {
   const byKey = new Map<string, Set<number>>();
-  const pattern = new RegExp(`^${word} ([0-9a-f]{32}) ([0-9a-f]{1,12})$`, "gm");
-  for (const [, key, address] of log.matchAll(pattern)) {
+  for (const [, key, address] of log.matchAll(/^missed ([0-9a-f]{32}) ([0-9a-f]{1,12})$/gm)) {
     const entries = byKey.get(key!) ?? new Set();
     byKey.set(key!, entries.add(Number.parseInt(address!, 16)));
   }
   return byKey;
 }
 
-/** The entries that translations lacked, by code key, out of a run's log. */
-export function missedEntries(log: string): Map<string, Set<number>> {
-  return loggedEntries(log, "missed");
-}
-
-/** Where the interpreter has begun, by code key, out of the log of a run with HCONTAINER_LOG_EXECUTED. */
-export function executedEntries(log: string): Map<string, Set<number>> {
-  return loggedEntries(log, "executed");
-}
-
-/** Adds entries by code key to those that are known; gives how many are new. */
-export function addEntries(known: Map<string, Set<number>>, more: ReadonlyMap<string, ReadonlySet<number>>): number {
-  let count = 0;
-  for (const [key, entries] of more) {
-    const own = known.get(key) ?? new Set();
-    known.set(key, own);
-    for (const entry of entries) if (own.size !== own.add(entry).size) count++;
-  }
-  return count;
-}
-
-/** Adds what a run has logged. */
-export async function rememberFiles(program: string, log: string): Promise<void> {
+/**
+ * Adds what a run has logged. `isPart` tells of which files (by code key) the run had a part only: what they lack is no
+ * fault of discovery.
+ */
+export async function rememberFiles(
+  program: string,
+  log: string,
+  isPart: (key: string) => boolean = () => false,
+): Promise<void> {
   const before = await seenLines(program);
   const text = await readFile(log, "utf8").catch(() => "");
-  for (const [key, entries] of missedEntries(text)) await rememberEntries(key, [...entries]);
+  for (const [key, entries] of missedEntries(text)) if (!isPart(key)) await rememberEntries(key, [...entries]);
   const paths = lines(text).filter((line) => !ENTRY_LINE.test(line));
   const all = [...new Set([...before, ...paths])].slice(0, FILES_LIMIT);
   if (all.length === before.length) return;

@@ -57,4 +57,4 @@ export {
 export { findProgram, isHomeProgram, resolveInside, scriptInterpreter } from "./programs.ts";
 export { type RemoteOptions, remoteShell } from "./remote.ts";
 export { type NodeShell, quote, shellOf, type Wrap } from "./shell.ts";
-export type { TranslateOptions, Translation, TranslationReport } from "./translate.ts";
+export type { Growth, TranslateOptions, Translation, TranslationReport } from "./translate.ts";

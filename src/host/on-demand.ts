@@ -1,7 +1,6 @@
 // What only some commands need and takes long to load: translating and building pull in the decoder, the semantics and
 // the lifter. They are loaded when they are called, so that whoever imports this module for its shells does not wait.
 
-import type { Variant } from "../abi/index.ts";
 import type { InterpreterBuild } from "./build-interpreter.ts";
 import type { RuntimePlace } from "./build-runtime.ts";
 import type { TranslateOptions, Translation } from "./translate.ts";
@@ -17,8 +16,11 @@ export async function buildRuntime(place: RuntimePlace): Promise<string> {
 }
 
 /** See translate.ts. */
-export async function findTranslation(path: string, variant?: Variant): Promise<Translation | undefined> {
-  return (await import("./translate.ts")).findTranslation(path, variant);
+export async function findTranslation(
+  path: string,
+  wanted?: Pick<TranslateOptions, "variant" | "part">,
+): Promise<Translation | undefined> {
+  return (await import("./translate.ts")).findTranslation(path, wanted);
 }
 
 /** See translate.ts. */

@@ -8,7 +8,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { ABI_VERSION, keyName, TRANSLATION_SUFFIX, translationName, type Variant } from "../abi/index.ts";
 import { HostError, InputError } from "../base/index.ts";
-import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
+import { type ElfFile, executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
 import {
   type CodePart,
   discover,
@@ -17,6 +17,8 @@ import {
   liftFile,
   linkerScript,
   MARK,
+  onlyPart,
+  type Piece,
   writeShards,
 } from "../lift/index.ts";
 import { cached, findCached, sha256 } from "./cache.ts";
@@ -113,13 +115,21 @@ export interface TranslateOptions {
   readonly variant?: Variant;
   /** Addresses that are entries, beside what discovery finds and what is remembered (entry-hints.ts). */
   readonly entries?: readonly number[];
-  /** Only this part of the code, for measuring: the rest is interpreted. */
+  /** Only this part of the code: the rest is interpreted. */
   readonly part?: CodePart | undefined;
+  /** Keeps what was made of files, for whoever translates ever larger parts of them: then only what is new is compiled. */
+  readonly growths?: Map<string, Growth> | undefined;
   onProgress?(done: number): void;
 }
 
 async function cacheKey(digest: string, variant: Variant, hints: readonly number[]): Promise<string> {
   return ["translation", variant, digest, hints.join(), await llvmVersion(), translatorVersion()].join("\n");
+}
+
+/** The key of a translation of a part only. */
+function partKey(whole: string, part: CodePart | undefined): string {
+  if (!part) return whole;
+  return [whole, "part", [...part.executed].join(), part.roots.join()].join("\n");
 }
 
 /** The entries that are remembered for a file, and more. */
@@ -128,11 +138,14 @@ async function entryHints(bytes: Uint8Array, path: string, more: readonly number
   return [...new Set([...remembered, ...more])].sort((a, b) => a - b);
 }
 
-/** The translation of the file at `path`, if the cache has it with all entries that are remembered now. */
-export async function findTranslation(path: string, variant: Variant = "plain"): Promise<Translation | undefined> {
+/** The translation of the file at `path` or a part of it, if the cache has it with all entries that are remembered now. */
+export async function findTranslation(
+  path: string,
+  { variant = "plain", part }: Pick<TranslateOptions, "variant" | "part"> = {},
+): Promise<Translation | undefined> {
   const bytes = await readFile(path);
-  const key = await cacheKey(sha256(bytes), variant, await entryHints(bytes, path));
-  const file = await findCached(key, TRANSLATION_SUFFIX);
+  const whole = await cacheKey(sha256(bytes), variant, await entryHints(bytes, path));
+  const file = await findCached(partKey(whole, part), TRANSLATION_SUFFIX);
   return file === undefined ? undefined : describeTranslation(file, path);
 }
 
@@ -148,10 +161,11 @@ export async function translateFile(path: string, options: TranslateOptions = {}
   const digest = sha256(bytes);
   const hints = await entryHints(bytes, path, options.entries);
   const whole = await cacheKey(digest, variant, hints);
-  const { part } = options;
-  const key = part ? [whole, "part", [...part.executed].join(), part.roots.join()].join("\n") : whole;
-  const file = await cached(key, TRANSLATION_SUFFIX, async (output) => {
-    const { report, translation } = await translate(bytes, path, digest, variant, { hints, part, onProgress });
+  const { part, growths } = options;
+  const file = await cached(partKey(whole, part), TRANSLATION_SUFFIX, async (output) => {
+    const growth = growths?.get(whole) ?? beginGrowth(analyse(bytes, path, digest, variant, hints));
+    growths?.set(whole, growth);
+    const { report, translation } = await translate(growth, part, onProgress);
     await writeFile(`${output}.json`, JSON.stringify(report, null, 2));
     await writeFile(output, translation);
     // The report lies beside its translation, under the name that the cache gives it.
@@ -162,34 +176,74 @@ export async function translateFile(path: string, options: TranslateOptions = {}
   return describeTranslation(file, path);
 }
 
-interface TranslationWishes {
+/** What there is to know of a file before its code is written. */
+interface Analysis {
+  readonly path: string;
+  readonly digest: string;
+  readonly variant: Variant;
   readonly hints: readonly number[];
-  readonly part: CodePart | undefined;
-  onProgress(done: number): void;
+  readonly elf: ElfFile;
+  readonly lifted: LiftedFile;
+  readonly milliseconds: Readonly<Record<"discover" | "analyse", number>>;
+  readonly cpuMilliseconds: TranslationReport["cpuMilliseconds"];
 }
 
-async function translate(
+function analyse(
   bytes: Uint8Array,
   path: string,
   digest: string,
   variant: Variant,
-  { hints, part, onProgress }: TranslationWishes,
-): Promise<{ report: TranslationReport; translation: Uint8Array }> {
+  hints: readonly number[],
+): Analysis {
   const clock = makeClock();
   const cpuClock = makeCpuClock();
   const elf = readElf(bytes, path);
   const { map, isConstant } = discover(elf, hints);
   const discoverMs = clock();
-  const lifted = liftFile(map, variant, isConstant, part);
-  const analyseMs = clock();
+  const lifted = liftFile(map, variant, isConstant);
+  const milliseconds = { discover: discoverMs, analyse: clock() };
+  return { path, digest, variant, hints, elf, lifted, milliseconds, cpuMilliseconds: cpuClock() };
+}
+
+/** What has been compiled of a file so far. Its calls to code that was none of it then go through the dispatcher. */
+export interface Growth {
+  readonly analysis: Analysis;
+  readonly pieces: Set<Piece>;
+  readonly pages: Set<number>;
+  readonly objects: string[];
+}
+
+function beginGrowth(analysis: Analysis): Growth {
+  return { analysis, pieces: new Set(), pages: new Set(), objects: [] };
+}
+
+/** Compiles what of `lifted` is not compiled yet. */
+async function grow(growth: Growth, lifted: LiftedFile, onProgress: (done: number) => void): Promise<void> {
+  const fresh = lifted.pieces.filter((piece) => !growth.pieces.has(piece));
+  growth.objects.push(...(await compileShards({ ...lifted, pieces: fresh }, onProgress)));
+  for (const piece of fresh) growth.pieces.add(piece);
+  for (const page of lifted.context.pages) growth.pages.add(page);
+}
+
+async function translate(
+  growth: Growth,
+  part: CodePart | undefined,
+  onProgress: (done: number) => void,
+): Promise<{ report: TranslationReport; translation: Uint8Array }> {
+  const { analysis, pieces, objects, pages } = growth;
+  const { path, digest, variant, hints, elf } = analysis;
+  const { map } = analysis.lifted.context;
+  const lifted = part ? onlyPart(analysis.lifted, part) : analysis.lifted;
+  const clock = makeClock();
+  const cpuClock = makeCpuClock();
   if (lifted.pieces.length === 0)
     throw new InputError("elf-no-code", "nothing in it can be translated", path, "its code, if any, is interpreted");
-  const objects = await refusing(path, () => compileShards(lifted, onProgress));
+  await refusing(path, () => grow(growth, lifted, onProgress));
   const compileMs = clock();
   const segments = executableSegments(elf);
   const codeKey = fileCodeKey(elf);
-  const entries = lifted.pieces.map((piece) => piece.head.start);
-  const linked = await refusing(path, () => link(objects, entries.length, lifted.context.pages));
+  const entries = Array.from(pieces, (piece) => piece.head.start);
+  const linked = await refusing(path, () => link(objects, entries.length, pages));
   const translation = finishTranslation(linked, {
     variant,
     codeKey,
@@ -212,8 +266,8 @@ async function translate(
     entries: entries.length,
     hintedEntries: hints.filter((pc) => (map.marksAt(pc) & MARK.entry) !== 0).length,
     outputBytes: translation.length,
-    milliseconds: { discover: discoverMs, analyse: analyseMs, compile: compileMs, link: clock() },
-    cpuMilliseconds: cpuClock(),
+    milliseconds: { ...analysis.milliseconds, compile: compileMs, link: clock() },
+    cpuMilliseconds: sumOf(analysis.cpuMilliseconds, cpuClock()),
     peakBytes: process.resourceUsage().maxRSS * 1024,
   };
   return { report, translation };
@@ -260,6 +314,13 @@ async function refusing<T>(path: string, work: () => Promise<T>): Promise<T> {
     const advice = `its code is interpreted; this is a defect of the translator, please report it with: ${error.log}`;
     throw new InputError("translation-refused", `LLVM refuses its translation: ${error.message}`, path, advice);
   }
+}
+
+function sumOf(
+  a: TranslationReport["cpuMilliseconds"],
+  b: TranslationReport["cpuMilliseconds"],
+): TranslationReport["cpuMilliseconds"] {
+  return { tools: a.tools + b.tools, own: a.own + b.own };
 }
 
 async function compileShards(lifted: LiftedFile, onProgress: (done: number) => void): Promise<string[]> {

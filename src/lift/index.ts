@@ -1,5 +1,13 @@
 export { type CodeMap, type CodeSegment, MARK, type Shape } from "./code-map.ts";
 export { type Discovery, discover } from "./discover.ts";
 export type { Block, Piece } from "./graph.ts";
-export { type CodePart, type LiftedFile, liftFile, type Shard, type UnsupportedShape, writeShards } from "./module.ts";
+export {
+  type CodePart,
+  type LiftedFile,
+  liftFile,
+  onlyPart,
+  type Shard,
+  type UnsupportedShape,
+  writeShards,
+} from "./module.ts";
 export { finishTranslation, linkerScript, type TranslationFacts } from "./translation-file.ts";

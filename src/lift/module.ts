@@ -30,6 +30,8 @@ import {
  * what changes in one place of a file (an entry found later, say) leaves the other shards as they were.
  */
 const SHARD_BYTES = 0x8000;
+/** Of a part of a file: that is not to change in one place, and its pieces lie far from each other. */
+const PART_INSTRUCTIONS = 6000;
 
 export interface Shard {
   readonly index: number;
@@ -46,6 +48,7 @@ export interface UnsupportedShape {
 export interface LiftedFile {
   readonly context: LiftContext;
   readonly pieces: readonly Piece[];
+  readonly isPart: boolean;
   readonly instructions: number;
   readonly interpretedInstructions: number;
   readonly unsupported: readonly UnsupportedShape[];
@@ -208,26 +211,21 @@ function makeEffects(
 /** Whether an address of the file is in memory that neither the program nor anybody else writes. */
 type IsConstant = (address: bigint) => boolean;
 
-/** Decides what is lifted, and divides the code into pieces; with `part`, only the pieces of that. */
-export function liftFile(
-  map: CodeMap,
-  variant: Variant = "plain",
-  isConstant: IsConstant = () => false,
-  part?: CodePart,
-): LiftedFile {
+/** Decides what is lifted, and divides the code into pieces. */
+export function liftFile(map: CodeMap, variant: Variant = "plain", isConstant: IsConstant = () => false): LiftedFile {
   const options: LiftOptions = { isRelocatable: map.isRelocatable, variant, isConstant };
   const { effects, unsupported } = probeShapes(map, options);
   const effectsAt = makeEffects(map, effects, options);
   const isInterpreted = (pc: number): boolean => map.byShape(pc, effects) === null;
   const graph = new Graph(map, isInterpreted);
-  const all = graph.partition();
-  const pieces = part ? piecesOf(graph, all, part) : all;
+  const pieces = graph.partition();
   const liveAfter = computeLive(graph, effectsAt);
   const privateFrames = variant === "ordered" ? findPrivateFrames(graph) : new Map();
   const count = (list: readonly { count: number }[]): number => list.reduce((sum, { count }) => sum + count, 0);
   return {
     context: { map, graph, liveAfter, options, privateFrames, pages: new Set() },
     pieces,
+    isPart: false,
     instructions: count(map.shapes),
     interpretedInstructions: count(unsupported),
     unsupported,
@@ -258,13 +256,18 @@ function reachable(graph: Graph, roots: readonly number[]): Set<Block> {
   return found;
 }
 
-/** The pieces that are entered when `part` runs; the others are no heads any more, so nothing jumps to them directly. */
-function piecesOf(graph: Graph, pieces: readonly Piece[], part: CodePart): Piece[] {
-  const reached = reachable(graph, part.roots);
-  return pieces.filter(({ head }) => {
+/**
+ * The same, but only the pieces that are entered when `part` runs; the others are no heads any more, so nothing jumps to them
+ * directly. What it shares with the whole and with other parts knows one of them at a time: write it before you ask for another.
+ */
+export function onlyPart(whole: LiftedFile, part: CodePart): LiftedFile {
+  const { context } = whole;
+  const reached = reachable(context.graph, part.roots);
+  const pieces = whole.pieces.filter(({ head }) => {
     head.isHead = part.executed.has(head.start) || reached.has(head);
     return head.isHead;
   });
+  return { ...whole, context: { ...context, pages: new Set() }, pieces, isPart: true };
 }
 
 function writePiece(module: IrModule, piece: Piece, context: LiftContext, definedHere: ReadonlySet<Block>): void {
@@ -276,18 +279,33 @@ function writePiece(module: IrModule, piece: Piece, context: LiftContext, define
   }
 }
 
+const instructionsOf = (piece: Piece): number => piece.blocks.reduce((sum, block) => sum + block.pcs.length, 0);
+
+/** Which shard each piece belongs to: ascending numbers. */
+function shardNumbers({ pieces, isPart }: LiftedFile): (piece: Piece) => number {
+  if (!isPart) return (piece) => Math.floor(piece.head.start / SHARD_BYTES);
+  const total = pieces.reduce((sum, piece) => sum + instructionsOf(piece), 0);
+  // There is more than one processor.
+  const most = Math.min(PART_INSTRUCTIONS, total / 2);
+  const numbers = new Map<Piece, number>();
+  let written = 0;
+  for (const piece of pieces) {
+    numbers.set(piece, Math.floor(written / most));
+    written += instructionsOf(piece);
+  }
+  return (piece) => numbers.get(piece)!;
+}
+
 /** The modules of a file, made one after the other. */
 export function* writeShards(file: LiftedFile): Generator<Shard> {
   const { context, pieces } = file;
-  const window = (piece: Piece): number => Math.floor(piece.head.start / SHARD_BYTES);
+  const numberOf = shardNumbers(file);
   let index = 0;
   for (let first = 0; first < pieces.length; ) {
     let end = first;
-    let instructions = 0;
-    for (; end < pieces.length && window(pieces[end]!) === window(pieces[first]!); end++) {
-      for (const block of pieces[end]!.blocks) instructions += block.pcs.length;
-    }
+    while (end < pieces.length && numberOf(pieces[end]!) === numberOf(pieces[first]!)) end++;
     const members = pieces.slice(first, end);
+    const instructions = members.reduce((sum, piece) => sum + instructionsOf(piece), 0);
     const heads = new Set(members.map((piece) => piece.head));
     const module = new IrModule("aarch64");
     for (const piece of members) writePiece(module, piece, context, heads);

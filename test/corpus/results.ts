@@ -6,8 +6,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PROGRAMS } from "./programs.ts";
 
-/** Translated with all that it maps, with all of that which it executes, or not at all. */
-export type Way = "translated" | "executed" | "interpreted";
+/** Translated with all that it maps, with what an earlier run has executed of that, with what it executes itself, or not at all. */
+export type Way = "translated" | "executed" | "meanwhile" | "interpreted";
 
 export interface RowResult {
   readonly version: string;
@@ -39,7 +39,7 @@ export function printProgramsPage(): string {
   };
   const lines = PROGRAMS.map(({ name, package: from }) => {
     const version = results[name]?.version ?? "";
-    return `| ${name} | ${from} ${version} | ${cell(name, "translated")} | ${cell(name, "executed")} | ${cell(name, "interpreted")} |`;
+    return `| ${name} | ${from} ${version} | ${cell(name, "translated")} | ${cell(name, "meanwhile")} | ${cell(name, "executed")} | ${cell(name, "interpreted")} |`;
   });
   const count = (way: Way): number => PROGRAMS.filter((row) => results[row.name]?.outcomes[way]?.isSame).length;
   return `# Programs that have run
@@ -47,13 +47,15 @@ export function printProgramsPage(): string {
 Printed by \`node test/corpus/results.ts\` from the results of \`node test/corpus/run.ts --record\`. Each row of the corpus
 (\`test/corpus\`) is a script that runs a program of Debian bookworm, unmodified, with the shell and all else that it starts, in a
 root directory of its own under qemu user mode. *Same* means: standard output, standard error, exit status and every file
-written are those of a native run. *Translated* is with all code of all files, *executed* with what the row executes of them. Times are of qemu user mode on a busy machine and tell little about speed.
+written are those of a native run. *Translated* is with all code of all files. *Meanwhile* is a first run that begins interpreted and has what it executes often
+translated while it runs (\`hcontainer exec --translate meanwhile\`), *again* a run with what earlier ones have executed. Times are of
+qemu user mode on a busy machine and tell little about speed.
 
-Of ${PROGRAMS.length} rows, ${count("translated")} have run translated, ${count("executed")} with what they execute translated, and ${count("interpreted")} interpreted, with the same
-result.
+Of ${PROGRAMS.length} rows, ${count("translated")} have run translated, ${count("meanwhile")} with translations made meanwhile, ${count("executed")} again with what was executed, and
+${count("interpreted")} interpreted, with the same result.
 
-| program | package | translated | executed | interpreted |
-|---|---|---|---|---|
+| program | package | translated | meanwhile | again | interpreted |
+|---|---|---|---|---|---|
 ${lines.join("\n")}
 `;
 }

@@ -15,15 +15,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { keyName, NODE_MOUNT, VARIANTS, type Variant } from "../../src/abi/index.ts";
-import { HostError } from "../../src/base/index.ts";
-import { fileCodeKey, readElf } from "../../src/elf/index.ts";
+import { NODE_MOUNT, VARIANTS, type Variant } from "../../src/abi/index.ts";
 import {
-  addEntries,
-  executedEntries,
+  beginMeanwhile,
   type FoundProgram,
   linkedFiles,
   locateProgram,
+  offerKnown,
   qemuCommand,
   qemuNodeDirectory,
   rootCommand,
@@ -58,15 +56,8 @@ export interface TranslatedOutcome extends Outcome {
   readonly unknown: readonly string[];
   /** Variants of code that its processes asked for, the plain one included. */
   readonly variants: readonly Variant[];
-  /** Where the interpreter has begun, by code key; with `observeSeconds` only. */
-  readonly executed: ExecutedCode;
-  /** Whether its time was over before it had ended; then the rest says what it did until then. */
-  readonly isCut: boolean;
   readonly milliseconds: number;
 }
-
-/** Addresses in files, by the name of their code key. */
-export type ExecutedCode = ReadonlyMap<string, ReadonlySet<number>>;
 
 /** The root directory of a row. */
 export async function rootOf(program: CorpusProgram): Promise<string> {
@@ -134,10 +125,6 @@ export interface TranslatedOptions {
   readonly modules: readonly string[];
   readonly variants?: readonly Variant[];
   readonly interpret?: boolean;
-  /** Translates only this of each file, which an earlier run has executed. */
-  readonly only?: ExecutedCode;
-  /** Notes what the interpreter does, for so many seconds at the most. */
-  readonly observeSeconds?: number;
   /** Leaves out files whose path contains one of these. */
   readonly without?: readonly string[];
 }
@@ -153,91 +140,89 @@ function namedFiles(root: string, program: CorpusProgram): string[] {
   return programs.flatMap((path) => linkedFiles(root, path));
 }
 
-function executedIn(file: string, only: ExecutedCode): ReadonlySet<number> {
-  return only.get(keyName(fileCodeKey(readElf(readFileSync(file), file)))) ?? new Set();
+/** Paths in the root that a row is known to map before it has run. */
+function knownFiles(
+  root: string,
+  program: CorpusProgram,
+  modules: readonly string[],
+  without: readonly string[],
+): string[] {
+  const linked = linkedFiles(root, locateProgram(root, ["/bin/sh"], "/").program);
+  return withoutFiles([...new Set([...linked, ...namedFiles(root, program), ...modules])], without);
 }
 
-export async function runTranslated(program: CorpusProgram, options: TranslatedOptions): Promise<TranslatedOutcome> {
+/** Runs a row in a directory of translations; `log` is its runtime's. */
+async function runWith(
+  program: CorpusProgram,
+  offered: readonly string[],
+  node: string,
+  log: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<TranslatedOutcome> {
   const root = await rootOf(program);
   const found: FoundProgram = locateProgram(root, ["/bin/sh"], "/");
-  const known = [...linkedFiles(root, found.program), ...namedFiles(root, program), ...options.modules];
-  const wanted = options.interpret ? [] : withoutFiles([...new Set(known)], options.without ?? []);
-  const { only, variants: wantedVariants } = options;
-  const partOf = only && ((file: string) => ({ executed: executedIn(file, only), roots: [] }));
-  const translations = await translateFiles(root, wanted, { variants: wantedVariants, ...(partOf && { partOf }) });
-  const node = await qemuNodeDirectory(translations);
-  const env: Record<string, string> = options.observeSeconds !== undefined ? { HCONTAINER_LOG_EXECUTED: "1" } : {};
+  const start = Date.now();
+  const outcome = await runIn(program, (layer, words) =>
+    qemuCommand({ ...found, args: words }, node, log, { root, layer, cwd: "/work", isIsolated: true }, env),
+  );
+  const milliseconds = Date.now() - start;
+  const lines = new Set(readFileSync(log, "utf8").split("\n"));
+  const modules = [...lines].filter((line) => line.startsWith("/"));
+  const variants = VARIANTS.filter((variant) => variant === "plain" || lines.has(`variant ${variant}`));
+  const files = new Set(offered.map((path) => resolveInside(root, path)));
+  const unknown = modules.filter((path) => !files.has(resolveInside(root, path)));
+  return { ...outcome, modules, unknown, variants, milliseconds };
+}
+
+/** Gives `work` a directory with an empty file `log` that every user may write to. */
+async function withLog<T>(work: (directory: string, log: string) => Promise<T>): Promise<T> {
   const scratch = mkdtempSync(join(tmpdir(), "hcontainer-corpus-log-"));
   try {
     const log = join(scratch, "log");
-    writeFileSync(log, "", { mode: 0o666 });
+    writeFileSync(log, "");
     chmodSync(log, 0o666);
-    const start = Date.now();
-    const limited = { ...program, seconds: options.observeSeconds ?? program.seconds ?? SECONDS };
-    const run = runIn(limited, (layer, words) =>
-      qemuCommand({ ...found, args: words }, node, log, { root, layer, cwd: "/work", isIsolated: true }, env),
-    );
-    const outcome = await run.catch((error: unknown): Outcome => {
-      if (options.observeSeconds === undefined || !(error instanceof HostError && error.code === "timeout"))
-        throw error;
-      return { stdout: "", stderr: "", status: -1, files: {} };
-    });
-    const text = readFileSync(log, "utf8");
-    const lines = new Set(text.split("\n"));
-    const modules = [...lines].filter((line) => line.startsWith("/"));
-    const variants = VARIANTS.filter((variant) => variant === "plain" || lines.has(`variant ${variant}`));
-    const offered = new Set(known.map((path) => resolveInside(root, path)));
-    const unknown = modules.filter((path) => !offered.has(resolveInside(root, path)));
-    return {
-      ...outcome,
-      modules,
-      unknown,
-      variants,
-      executed: executedEntries(text),
-      isCut: outcome.status === -1,
-      milliseconds: Date.now() - start,
-    };
+    chmodSync(scratch, 0o755);
+    return await work(scratch, log);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-const ROUNDS = 9;
-/** So many entries more are worth another round. */
-const NEW_ENTRIES = 50;
-/** Seconds of the first round; each that is cut short gives the next one twice as many, and the last one some more. */
-const FIRST_SECONDS = 20;
-const LAST_TIMES = 10;
+export async function runTranslated(program: CorpusProgram, options: TranslatedOptions): Promise<TranslatedOutcome> {
+  const root = await rootOf(program);
+  const { variants, without = [] } = options;
+  const known = knownFiles(root, program, options.modules, without);
+  const translations = await translateFiles(root, options.interpret ? [] : known, { variants });
+  const node = await qemuNodeDirectory(translations);
+  return withLog((_, log) => runWith(program, known, node, log));
+}
 
 /**
- * Runs a row interpreted, then with what was executed translated, until little else is interpreted. Large programs have most of
- * their code in it that their row never reaches, and translating that takes hours; so does interpreting all that they do, so runs
- * that take long are cut off and begun again with what they have executed until then.
+ * Runs a row with its code translated while it runs, twice: the second time with what the first has executed. Large programs
+ * have most of their code in it that their row never reaches, and translating that takes hours.
  */
 export async function runExecuted(
   program: CorpusProgram,
   without: readonly string[] = [],
-): Promise<{ readonly interpreted: TranslatedOutcome | undefined; readonly translated: TranslatedOutcome }> {
-  const only = new Map<string, Set<number>>();
-  const modules = new Set<string>();
-  const variants = new Set<Variant>(["plain"]);
-  let interpreted: TranslatedOutcome | undefined;
-  let seconds = FIRST_SECONDS;
-  for (let round = 1; ; round++) {
-    const outcome = await runTranslated(program, {
-      ...{ modules: [...modules], variants: [...variants], only, without },
-      interpret: round === 1,
-      observeSeconds: round === ROUNDS ? seconds * LAST_TIMES : seconds,
+): Promise<TranslatedOutcome[]> {
+  const root = await rootOf(program);
+  const outcomes: TranslatedOutcome[] = [];
+  while (outcomes.length < 2) {
+    const { modules = [], variants = ["plain" as const] } = outcomes.at(-1) ?? {};
+    const files = knownFiles(root, program, modules, without);
+    const known = await offerKnown(root, files, variants);
+    const outcome = await withLog(async (directory, log) => {
+      const job = { root, log, directory: join(directory, "node"), files, without, known, isVerbose: false };
+      const beside = await beginMeanwhile(job);
+      try {
+        return await runWith(program, files, beside.node, log, beside.env);
+      } finally {
+        await beside.end();
+      }
     });
-    if (round === 1 && !outcome.isCut) interpreted = outcome;
-    const newEntries = addEntries(only, outcome.executed);
-    const variantsBefore = variants.size;
-    for (const path of outcome.modules) modules.add(path);
-    for (const variant of outcome.variants) variants.add(variant);
-    if (outcome.isCut) seconds *= 2;
-    const isSettled = !outcome.isCut && newEntries < NEW_ENTRIES && variants.size === variantsBefore;
-    if (round === ROUNDS || (round > 1 && isSettled)) return { interpreted, translated: outcome };
+    outcomes.push(outcome);
   }
+  return outcomes;
 }
 
 /** What differs between two outcomes, a line each; empty when they are alike. */
