@@ -3,12 +3,16 @@
 // programs of this machine, interpreted; translated ones are the corpus's business. Needs root and qemu-user-static.
 
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, test } from "node:test";
+import { keyName } from "../src/abi/index.ts";
+import { fileCodeKey, readElf } from "../src/elf/index.ts";
 import { linkedFiles } from "../src/exec/index.ts";
+import { cacheDirectory } from "../src/host/index.ts";
 
 const hcontainer = resolve(import.meta.dirname, "../bin/hcontainer");
 const scratch = mkdtempSync(join(tmpdir(), "hcontainer-exec-test-"));
@@ -64,6 +68,31 @@ test("a root directory is the program's whole world, and what it writes stays", 
   const { stdout, status } = exec(["--interpret", "--rootfs", root, "--", "sh", "-c", "echo /bin/*; pwd; echo x >/y"]);
   assert.deepEqual([stdout, status], ["/bin/sh\n/\n", 0]);
   assert.equal(readFileSync(join(root, "y"), "utf8"), "x\n");
+});
+
+test("what a program executes is translated while it runs, remembered, and used by the next run", () => {
+  // A program of its own each time, of which nothing is known.
+  const [source, program] = [join(scratch, "own.c"), join(scratch, "own")];
+  const step = `s = s * 1664525 + ${randomInt(1 << 30)}u`;
+  const head = "#include <stdio.h>\n#include <stdlib.h>\n";
+  const body = `unsigned s = 1; for (long i = atol(a[n - 1]); i > 0; i--) ${step}; printf("%u\\n", s); return 3;`;
+  writeFileSync(source, `${head}int main(int n, char **a) { ${body} }\n`);
+  execFileSync("gcc", ["-O1", "-static", "-o", program, source]);
+  const key = keyName(fileCodeKey(readElf(readFileSync(program), program)));
+  const list = (name: string): string => join(cacheDirectory(), "executed", `${key}.plain.${name}`);
+  try {
+    for (const way of ["meanwhile", "executed", "meanwhile"]) {
+      const { stdout, status } = spawnSync(program, ["300000"], { encoding: "utf8" });
+      const { stderr, ...ours } = exec(["-v", "--translate", way, "--", program, "300000"]);
+      assert.deepEqual(ours, { stdout, status }, stderr);
+      assert.ok(existsSync(list("executed")), `${way} remembers`);
+      assert.ok(way === "meanwhile" || existsSync(list("translated")), `${way} translates`);
+    }
+  } finally {
+    for (const name of ["executed", "translated"]) rmSync(list(name), { force: true });
+  }
+  assert.equal(exec(["--translate", "sometimes", "--", "true"]).status, 2);
+  assert.equal(exec(["--translate", "meanwhile", "--translate-only", "--", "true"]).status, 2);
 });
 
 test("the files that a start maps are those that the dynamic linker lists", () => {

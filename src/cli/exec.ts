@@ -9,6 +9,7 @@ import {
   beginMeanwhile,
   type FoundProgram,
   filesOf,
+  type KnownTranslations,
   locateProgram,
   type MeanwhileJob,
   type OfferedTranslation,
@@ -21,6 +22,7 @@ import {
   seenVariants,
   stageOnNode,
   stageRoot,
+  translateExecuted,
   translateFiles,
   withoutFiles,
 } from "../exec/index.ts";
@@ -43,7 +45,8 @@ qemu user mode (Debian's package qemu-user-static).
                      writes is gone afterwards
   --workdir DIR      where the program starts, inside the root directory
   --translate WHEN   ahead: all code of the program and its libraries, before it starts
-                     meanwhile: what it executes, while it runs (not with --node); what runs have executed is remembered
+                     executed: what earlier runs have executed of that, before it starts
+                     meanwhile: what it executes often, while it runs (not with --node)
                      never: as --interpret
                      Without this option: ahead, unless that is more than 3 MiB of code to wait for
   --interpret        use no translation
@@ -62,7 +65,7 @@ examples:
   hcontainer exec --interpret -- sha256sum /etc/passwd
 `;
 
-const WAYS = ["ahead", "meanwhile", "never"] as const;
+const WAYS = ["ahead", "executed", "meanwhile", "never"] as const;
 type Way = (typeof WAYS)[number];
 /** Bytes of code that are translated while the user waits: a minute's work, roughly. */
 const AHEAD_BYTES = 3 << 20;
@@ -161,6 +164,25 @@ async function startThere(
   }
 }
 
+interface WayOptions {
+  readonly interpret: boolean;
+  readonly translate?: string | undefined;
+  readonly node?: string | undefined;
+  readonly "translate-only": boolean;
+}
+
+/** What the user wants, or what suits: nobody waits for hours of translating that he has not asked for. */
+function chooseWay(options: WayOptions, known: KnownTranslations): Way {
+  const canStart = options.node === undefined && !options["translate-only"];
+  if (options.interpret) return "never";
+  if (options.translate === undefined) return known.missingBytes > AHEAD_BYTES && canStart ? "meanwhile" : "ahead";
+  const way = WAYS.find((name) => name === options.translate);
+  if (way === undefined) throw new UsageError(`--translate wants one of ${WAYS.join(", ")}`);
+  if (way === "meanwhile" && !canStart)
+    throw new UsageError("--translate meanwhile goes with a program that starts here");
+  return way;
+}
+
 async function start(args: string[]): Promise<number> {
   const { values, operands } = parseVerb(
     args,
@@ -189,14 +211,8 @@ async function start(args: string[]): Promise<number> {
   const files = filesOf(root, found.program, await seenFiles(found.file), process.env["LD_LIBRARY_PATH"]);
   const wanted = withoutFiles(files, values.without);
   const variants = await seenVariants(found.file);
-  const known = await offerKnown(root, wanted, variants);
-  const ways: readonly (string | undefined)[] = [...WAYS, undefined];
-  if (!ways.includes(values.translate)) throw new UsageError(`--translate wants one of ${WAYS.join(", ")}`);
-  const isLocal = values.node === undefined;
-  if (values.translate === "meanwhile" && (!isLocal || values["translate-only"]))
-    throw new UsageError("--translate meanwhile does not go with --node or --translate-only");
-  const isMuch = known.missingBytes > AHEAD_BYTES && isLocal && !values["translate-only"];
-  const way = values.interpret ? "never" : ((values.translate as Way | undefined) ?? (isMuch ? "meanwhile" : "ahead"));
+  let known = await offerKnown(root, wanted, variants);
+  const way = chooseWay(values, known);
   let translations = way === "never" ? [] : known.offered;
   if (way === "ahead") {
     translations = await translateFiles(root, wanted, {
@@ -204,13 +220,15 @@ async function start(args: string[]): Promise<number> {
       onFile: (path) => values.verbose && progress.step(`translate ${path}`),
       onRefused: (path, why) => progress.note(`${path} is interpreted: ${why}`),
     });
+  } else if (way === "executed") {
+    await translateExecuted(root, wanted, variants);
+    known = await offerKnown(root, wanted, variants);
+    translations = known.offered;
   }
   progress.done();
   if (values["translate-only"]) return 0;
-  const meanwhile =
-    way === "meanwhile"
-      ? { root, files: wanted, without: values.without, known, isVerbose: values.verbose }
-      : undefined;
+  const job = { root, files: wanted, without: values.without, known, isVerbose: values.verbose };
+  const meanwhile = way === "meanwhile" ? job : undefined;
   const request = { found, cwd, root: values.rootfs === undefined ? undefined : root, translations, meanwhile };
   return values.node === undefined ? startHere(request) : startThere(values.node, request, progress);
 }

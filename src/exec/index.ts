@@ -1,5 +1,5 @@
 export { addEntries, executedEntries } from "./executed.ts";
-export { type KnownTranslations, offerKnown } from "./known.ts";
+export { type KnownTranslations, offerKnown, translateExecuted } from "./known.ts";
 export { linkedFiles } from "./libraries.ts";
 export { type FoundProgram, filesOf, locateProgram, qemuCommand, withoutFiles } from "./local.ts";
 export { beginMeanwhile, type MeanwhileJob, type MeanwhileRun } from "./meanwhile.ts";

@@ -5,8 +5,8 @@ import { readFile } from "node:fs/promises";
 import { keyName, type Variant } from "../abi/index.ts";
 import { InputError } from "../base/index.ts";
 import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
-import { findTranslation, resolveInside, type TranslateOptions } from "../host/index.ts";
-import { type ExecutedCode, rememberedCode } from "./executed.ts";
+import { findTranslation, resolveInside, type TranslateOptions, translateFile } from "../host/index.ts";
+import { type ExecutedCode, keepCode, rememberedCode } from "./executed.ts";
 import type { OfferedTranslation } from "./node-directory.ts";
 
 export interface KnownTranslations {
@@ -25,6 +25,28 @@ export interface KnownTranslations {
  */
 export function partOfEntries(entries: Iterable<number>): NonNullable<TranslateOptions["part"]> {
   return { executed: new Set([...entries].sort((a, b) => a - b)), roots: [] };
+}
+
+/** Translates what earlier runs have executed of files in `root`; then it is known. */
+export async function translateExecuted(
+  root: string,
+  paths: readonly string[],
+  variants: readonly Variant[],
+): Promise<void> {
+  for (const file of new Set(paths.flatMap((path) => resolveInside(root, path) ?? []))) {
+    try {
+      const key = keyName(fileCodeKey(readElf(await readFile(file), file)));
+      for (const variant of variants) {
+        const entries = await rememberedCode({ key, variant }, "executed");
+        if (entries.length === 0) continue;
+        await translateFile(file, { variant, part: partOfEntries(entries) });
+        await keepCode({ key, variant }, "translated", entries);
+      }
+    } catch (error) {
+      // No x86-64 file, or nothing in it that can be translated.
+      if (!(error instanceof InputError)) throw error;
+    }
+  }
 }
 
 /** Looks for what there is of files in `root`. */

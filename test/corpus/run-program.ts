@@ -25,6 +25,7 @@ import {
   qemuCommand,
   qemuNodeDirectory,
   rootCommand,
+  translateExecuted,
   translateFiles,
   withoutFiles,
 } from "../../src/exec/index.ts";
@@ -197,9 +198,12 @@ export async function runTranslated(program: CorpusProgram, options: TranslatedO
   return withLog((_, log) => runWith(program, known, node, log));
 }
 
+/** Everything is worth a translation here, not only what is executed often. */
+const LOG_ALL = { HCONTAINER_LOG_EXECUTED: "1" };
+
 /**
- * Runs a row with its code translated while it runs, twice: the second time with what the first has executed. Large programs
- * have most of their code in it that their row never reaches, and translating that takes hours.
+ * Runs a row with its code translated while it runs, and again with what that has executed. Large programs have most of
+ * their code in it that their row never reaches, and translating that takes hours.
  */
 export async function runExecuted(
   program: CorpusProgram,
@@ -210,12 +214,13 @@ export async function runExecuted(
   while (outcomes.length < 2) {
     const { modules = [], variants = ["plain" as const] } = outcomes.at(-1) ?? {};
     const files = knownFiles(root, program, modules, without);
+    if (outcomes.length > 0) await translateExecuted(root, files, variants);
     const known = await offerKnown(root, files, variants);
     const outcome = await withLog(async (directory, log) => {
       const job = { root, log, directory: join(directory, "node"), files, without, known, isVerbose: false };
       const beside = await beginMeanwhile(job);
       try {
-        return await runWith(program, files, beside.node, log, beside.env);
+        return await runWith(program, files, beside.node, log, { ...beside.env, ...LOG_ALL });
       } finally {
         await beside.end();
       }
