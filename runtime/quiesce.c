@@ -50,7 +50,8 @@ void safepoint(struct cpu_state *cpu) {
     struct thread_private *priv = private_of(cpu);
     for (;;) {
         *(volatile uint32_t *)&cpu->pending = 0;
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        if (__atomic_exchange_n(&priv->forget_lookups, 0, __ATOMIC_SEQ_CST)) lookup_forget(cpu);
         int number = (int)*(volatile uint32_t *)&thread->signal_number;
         if (number) {
             struct siginfo info;

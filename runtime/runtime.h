@@ -50,6 +50,7 @@ struct thread_private {
     uint64_t held_mask;        /* signals of faults that came by kill while the guest blocks them: blocked, pending */
     uint32_t clear_handlers;   /* a vfork child is to begin without handlers */
     uint32_t held_quiesce;     /* the guest's own use of QUIESCE_SIGNAL, waiting until it unblocks it */
+    uint32_t forget_lookups;   /* set by whoever emptied the lookup caches: the thread may have been entering something */
     uint32_t resume_flag;      /* rflags.RF as the CPU saves it at a fault, for the frame being made */
     struct siginfo held_quiesce_info;
     uint32_t code_age;         /* ProcPrivate's when code_ranges were found */

@@ -85,13 +85,18 @@ static void load_variant(struct module *module, uint32_t variant, uint32_t *stat
     HOST1(close, fd);
 }
 
-/** Makes all threads look up again where code is translated. */
+/**
+ * Makes all threads look up again where code is translated. Each empties its caches once more at its next safepoint: it may have
+ * been entering what it had found before.
+ */
 void clear_lookups(void) {
     for (uint32_t slot = 0; slot < PROC_PRIVATE->thread_slots; slot++) {
         struct cpu_state *cpu = thread_area(slot);
         /* Also what the next thread in an area would find there. */
         lookup_forget(cpu);
-        if (thread_of(cpu)->in_use) *(volatile uint32_t *)&cpu->pending = 1;
+        if (!thread_of(cpu)->in_use) continue;
+        *(volatile uint32_t *)&private_of(cpu)->forget_lookups = 1;
+        __atomic_store_n(&cpu->pending, 1, __ATOMIC_RELEASE);
     }
 }
 
