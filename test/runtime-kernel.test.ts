@@ -13,7 +13,8 @@ const SOURCES = join(import.meta.dirname, "runtime");
 const machine = new KernelMachine();
 const native = new Map<string, Result>();
 
-const SCRIPT = `for p in /programs/*; do $p > /tmp/out 2>&1; report \${p##*/} $?; done
+const SCRIPT = `busybox mkdir -p /dev/pts; busybox mount -t devpts devpts /dev/pts
+for p in /programs/*; do $p > /tmp/out 2>&1; report \${p##*/} $?; done
 busybox cat /proc/self/maps > /tmp/out; report maps $?
 { busybox tr '\\0' ' ' < /proc/1/cmdline; busybox cat /proc/1/comm; } > /tmp/out; report cmdline $?
 `;
