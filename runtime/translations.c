@@ -41,7 +41,9 @@ static int header_fits(const struct translation_header *header, const struct mod
            header->entries_offset < header->image_bytes &&
            (uint64_t)header->entry_count * 8 <= header->image_bytes - header->entries_offset &&
            header->faults_offset < header->image_bytes &&
-           header->fault_count * sizeof(struct fault_row) <= header->image_bytes - header->faults_offset;
+           header->fault_count * sizeof(struct fault_row) <= header->image_bytes - header->faults_offset &&
+           header->unaligned_offset < header->image_bytes &&
+           header->unaligned_count * sizeof(struct unaligned_row) <= header->image_bytes - header->unaligned_offset;
 }
 
 /** Moves a mapped translation to a guest's bias: the words of its data are the bias itself and addresses that have it in them. */
@@ -162,18 +164,15 @@ static uint64_t image_at(uint64_t pc) {
     return 0;
 }
 
-static const struct fault_row *find_fault(uint64_t pc, uint64_t *image) {
-    *image = image_at(pc);
-    if (!*image) return 0;
-    const struct translation_header *header = header_of(*image);
-    const struct fault_row *rows = (const void *)(*image + header->faults_offset);
-    uint32_t low = 0, high = header->fault_count, wanted = (uint32_t)(pc - *image);
+/** The row of an access in a table of rows of so many words that begin with it, sorted by it; 0 if there is none. */
+static const uint32_t *find_row(const uint32_t *rows, uint32_t count, uint32_t words, uint32_t access) {
+    uint32_t low = 0, high = count;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        if (rows[middle].access < wanted) low = middle + 1;
+        if (rows[middle * words] < access) low = middle + 1;
         else high = middle;
     }
-    return low < header->fault_count && rows[low].access == wanted ? &rows[low] : 0;
+    return low < count && rows[low * words] == access ? &rows[low * words] : 0;
 }
 
 /** Makes the instruction at `at` a branch to `target`, for all threads. */
@@ -193,15 +192,28 @@ static void patch_branch(uint64_t at, uint64_t target) {
  * whose address turned out not to be aligned is replaced for good: where it happens once it happens often.
  */
 int fault_in_translation(int number, int code, struct host_ucontext *context) {
-    uint64_t image;
-    const struct fault_row *row = find_fault(context->pc, &image);
-    if (!row) return 0;
-    if (number == SIGBUS && code == BUS_ADRALN && row->unaligned != row->access) {
-        patch_branch(context->pc, image + row->unaligned);
-        context->pc = image + row->unaligned;
-    } else {
-        context->pc = image + row->landing;
+    uint64_t image = image_at(context->pc);
+    if (!image) return 0;
+    const struct translation_header *header = header_of(image);
+    uint32_t access = (uint32_t)(context->pc - image);
+    const uint32_t *found;
+    if (number == SIGBUS && code == BUS_ADRALN) {
+        found = find_row((const uint32_t *)(image + header->unaligned_offset), header->unaligned_count, sizeof(struct unaligned_row) / 4, access);
+        if (found) {
+            uint64_t form = image + ((const struct unaligned_row *)found)->form;
+            patch_branch(context->pc, form);
+            context->pc = form;
+            return 1;
+        }
     }
+    found = find_row((const uint32_t *)(image + header->faults_offset), header->fault_count, sizeof(struct fault_row) / 4, access);
+    if (!found) return 0;
+    const struct fault_row *row = (const struct fault_row *)found;
+    struct cpu_state *cpu = current_cpu();
+    uint64_t bias = *(const uint64_t *)(image + header->data_offset);
+    cpu->rip = bias + header->guest_low + row->guest;
+    cpu->exit_reason = EXIT_INTERPRET;
+    context->pc = image + row->landing;
     return 1;
 }
 

@@ -126,7 +126,7 @@ class FunctionWriter implements PieceHooks {
 
   leaveIf(): void {}
 
-  landing(): string {
+  landing(): never {
     throw new Error("only plain code is measured here");
   }
 

@@ -3,7 +3,14 @@
 import { printC } from "./layout.ts";
 import { PARK_STOPPED, RUNTIME_FILE, RUNTIME_HEADER_OFFSET, RUNTIME_MAGIC, RuntimeHeader } from "./runtime-header.ts";
 import * as state from "./state.ts";
-import { FaultRow, TRANSLATION_HEADER_OFFSET, TRANSLATION_MAGIC, TranslationHeader, VARIANTS } from "./translation.ts";
+import {
+  FaultRow,
+  TRANSLATION_HEADER_OFFSET,
+  TRANSLATION_MAGIC,
+  TranslationHeader,
+  UnalignedRow,
+  VARIANTS,
+} from "./translation.ts";
 
 const hex = (value: number | bigint): string => `0x${value.toString(16)}${typeof value === "bigint" ? "ull" : "u"}`;
 
@@ -69,6 +76,7 @@ export function printHeader(): string {
   state.VDSO_CALLS.forEach((name, index) => {
     text += `#define ${name.replace("__vdso_", "VDSO_").toUpperCase()} ${index}\n`;
   });
-  for (const struct of [...state.STRUCTS, FaultRow, TranslationHeader, RuntimeHeader]) text += `\n${printC(struct)}`;
+  for (const struct of [...state.STRUCTS, FaultRow, UnalignedRow, TranslationHeader, RuntimeHeader])
+    text += `\n${printC(struct)}`;
   return `${text}#endif\n`;
 }

@@ -8,7 +8,7 @@
 import { defineStruct, type Struct } from "./layout.ts";
 
 /** Raised whenever the meaning of anything in this directory or of the translated code's conventions changes. */
-export const ABI_VERSION = 5;
+export const ABI_VERSION = 6;
 
 /** Base address of the runtime in a real foreign process. */
 export const HC_BASE = 0x9000_0000_0000n;

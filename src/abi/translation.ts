@@ -7,6 +7,7 @@
 //   entriesOffset  u32 pairs { guest, host } sorted by guest: offset from `guestLow` to an instruction at which
 //                  execution may enter, and offset from the start of the file's image to its host code
 //   faultsOffset   struct fault_row for each access that may fault, sorted (none in the plain variant)
+//   unalignedOffset  struct unaligned_row for each access that wants an aligned address, sorted (in the ordered one only)
 //   ...            read-only data, code
 //   dataOffset     u64 guest bias (run-time address minus ELF virtual address), and the addresses of pages of the guest's
 //                  file, to all of which the loader adds the bias
@@ -35,11 +36,21 @@ export function translationName(key: string, variant: Variant): string {
   return `${key}${variant === "plain" ? "" : `.${variant}`}${TRANSLATION_SUFFIX}`;
 }
 
-/** What becomes of a fault in translated code. Offsets from the start of the image. */
+/** What becomes of a fault in translated code. Offsets from the start of the image, but for the last. */
 export const FaultRow: Struct = defineStruct("fault_row", [
   ["access", "u32", "the instruction that may fault"],
-  ["landing", "u32", "where to go on, with the registers of the fault: leaves with the state before the access"],
-  ["unaligned", "u32", "the same access for an address that is not aligned; the access itself if it has no such form"],
+  [
+    "landing",
+    "u32",
+    "where to go on, with the registers of the fault: leaves for the dispatcher with the state at `guest`",
+  ],
+  ["guest", "u32", "the instruction that is interpreted then, from `guestLow`"],
+]);
+
+/** What becomes of an access whose address turns out not to be aligned. Offsets from the start of the image. */
+export const UnalignedRow: Struct = defineStruct("unaligned_row", [
+  ["access", "u32", "the instruction that may fault"],
+  ["form", "u32", "the same access for any address; it goes on behind the first"],
 ]);
 
 export const TranslationHeader: Struct = defineStruct("translation_header", [
@@ -54,7 +65,9 @@ export const TranslationHeader: Struct = defineStruct("translation_header", [
   ["entries_offset", "u64", ""],
   ["data_offset", "u64", "the writable pages: page_count words, of which the first is the guest bias (0 in the file)"],
   ["faults_offset", "u64", "rows of FaultRow, sorted by access"],
+  ["unaligned_offset", "u64", "rows of UnalignedRow, sorted by access"],
   ["fault_count", "u32", ""],
+  ["unaligned_count", "u32", ""],
   ["variant", "u32", "index into VARIANTS"],
   ["page_count", "u32", "words that get the bias added"],
 ]);

@@ -248,7 +248,7 @@ async function translate(
     variant,
     codeKey,
     sha256: Buffer.from(digest, "hex"),
-    guestLow: Math.min(...segments.map((s) => s.vaddr)),
+    guestLow: map.low,
     guestHigh: Math.max(...segments.map((s) => s.vaddr + s.bytes.length)),
     entries,
   });

@@ -101,6 +101,11 @@ export class CodeMap {
     return undefined;
   }
 
+  /** The lowest address of code. */
+  get low(): number {
+    return this.segments[0]!.start;
+  }
+
   /** The unwind range that holds `pc`. */
   frameOf(pc: number): FrameRange | null {
     let [low, high] = [0, this.#frames.length];

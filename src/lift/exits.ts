@@ -50,6 +50,11 @@ export class Transfers {
     this.#through("exit_fn", args);
   }
 
+  /** Leaves after a fault: the runtime has noted at which pc and why when it looked up where the fault leads. */
+  leaveFault(args: ArgumentTexts): void {
+    this.#through("exit_fn", args);
+  }
+
   #through(field: string, args: ArgumentTexts, lookup?: string): void {
     const pointer = this.pointer(offsetOf(CpuState, field));
     this.jump(this.#fn.emit(`load ptr, ptr ${pointer}, !tbaa ${TBAA.cpu}`), args, "poison", lookup);

@@ -14,6 +14,7 @@ import { type LiftContext, PieceWriter } from "./piece.ts";
 import { findPrivateFrames } from "./private-frames.ts";
 import { type LiftOptions, LiftSem, type PieceHooks } from "./sem.ts";
 import {
+  ALL_LIVE,
   HIGH_FIRST,
   type Live,
   LOW_FIRST,
@@ -91,7 +92,7 @@ function probe(map: CodeMap, shape: Shape, options: LiftOptions): Effects | stri
     skipIf: () => {
       isConditional = true;
     },
-    landing: () => "probe",
+    landing: () => ({ label: "probe", guest: 0 }),
   };
   const sem = new LiftSem(fn, hooks, options);
   const instruction = instructionAt(map, shape.pc);
@@ -166,6 +167,9 @@ function touchesRegisters(instruction: Instruction): boolean {
 }
 
 const SAVES_STATE = /^(?:F?X(?:save|rstor))/;
+/** What a handler comes back from as if nothing had been. */
+const BREAKPOINT = /^Int\d?$/;
+const READS_ALL: Effects = { uses: ALL_LIVE, kills: NOTHING, restores: NOTHING };
 
 /** What an instruction does that the interpreter does: what its operands name, it may read. */
 function interpretedEffects(instruction: Instruction, flagsRead: number): Effects {
@@ -193,6 +197,7 @@ function makeEffects(
   return (pc) => {
     const common = map.byShape(pc, ofShapes);
     const shape = map.byShape(pc, map.shapes);
+    if (BREAKPOINT.test(shape.mnemonic)) return READS_ALL;
     if (common && !map.byShape(pc, touching)) return common;
     const instruction = instructionAt(map, pc);
     if (!common) return interpretedEffects(instruction, shape.flagsRead);
@@ -223,7 +228,7 @@ export function liftFile(map: CodeMap, variant: Variant = "plain", isConstant: I
   const privateFrames = variant === "ordered" ? findPrivateFrames(graph) : new Map();
   const count = (list: readonly { count: number }[]): number => list.reduce((sum, { count }) => sum + count, 0);
   return {
-    context: { map, graph, liveAfter, options, privateFrames, pages: new Set() },
+    context: { map, graph, liveAfter, effectsAt, options, privateFrames, pages: new Set() },
     pieces,
     isPart: false,
     instructions: count(map.shapes),

@@ -9,7 +9,7 @@
 
 import { CpuState, offsetOf } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
-import { IrFunction, type IrModule, IrValue, PendingValue, TBAA } from "../llvm/index.ts";
+import { IrFunction, type IrModule, IrValue, type Landing, PendingValue, TBAA } from "../llvm/index.ts";
 import { TABLE } from "../sem/index.ts";
 import { FLOW, type Instruction } from "../x86/index.ts";
 import { bulkElementBytes, bulkSteps } from "./bulk.ts";
@@ -17,7 +17,7 @@ import type { CodeMap } from "./code-map.ts";
 import { emptyState, type Incoming, merge, snapshot } from "./edges.ts";
 import { Transfers } from "./exits.ts";
 import { type Block, type Graph, naturalLoop, type Piece } from "./graph.ts";
-import { jumpsAnywhere } from "./liveness.ts";
+import { type Effects, jumpsAnywhere } from "./liveness.ts";
 import { changedByLoop, Loop } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import type { PrivateFrame } from "./private-frames.ts";
@@ -26,6 +26,7 @@ import {
   ALL_LIVE,
   ARGUMENTS,
   FLAG_FIRST,
+  FLAGS_LIVE,
   IN_MEMORY,
   isLive,
   type Live,
@@ -61,6 +62,7 @@ export interface LiftContext {
   readonly graph: Graph;
   /** What is live after each block. */
   readonly liveAfter: ReadonlyMap<Block, Live>;
+  readonly effectsAt: (pc: number) => Effects;
   readonly options: LiftOptions;
   /** Stack frames that no other thread sees into; wanted where order counts. */
   readonly privateFrames: ReadonlyMap<Block, PrivateFrame>;
@@ -75,6 +77,7 @@ type Exit = { readonly label: string; readonly state: readonly Slot[]; readonly 
   | { readonly kind: "dispatch"; readonly pc: number }
   | { readonly kind: "indirect"; readonly target: IrValue }
   | { readonly kind: "syscall" | "interpret" | "poll"; readonly pc: number }
+  | { readonly kind: "fault" }
   | { readonly kind: "trap"; readonly pc: number; readonly vector: number }
 );
 /** Omit that keeps the members of a union apart. */
@@ -105,6 +108,9 @@ export class PieceWriter implements PieceHooks {
   #pages: { readonly label: string; readonly byNumber: Map<bigint, IrValue> } | null = null;
   readonly #pollsRegister: boolean;
   #pc = 0;
+  /** The block at hand, and what is live before each of its instructions if somebody has asked. */
+  #block: Block | null = null;
+  #liveFlags: { readonly block: Block; readonly at: ReadonlyMap<number, number> } | null = null;
   #blockEnd = 0;
   #tableIndex: IrValue | null = null;
   #tableBase: IrValue | null = null;
@@ -204,8 +210,29 @@ export class PieceWriter implements PieceHooks {
     fn.begin(rest);
   }
 
-  landing(pc: number, state: readonly Slot[]): string {
-    return this.#addExit({ kind: "interpret", pc, state, live: ALL_LIVE });
+  landing(pc: number, state: readonly Slot[]): Landing {
+    // A handler finds registers as they are, but flags that nothing reads it finds as somebody left them.
+    const flags = this.#flagsLiveAt(pc) & FLAGS_LIVE;
+    const live = { rare: (ALL_LIVE.rare & ~FLAGS_LIVE) | flags, vectors: ALL_LIVE.vectors };
+    const label = this.#addExit({ kind: "fault", state, live });
+    return { label, guest: pc - this.#context.map.low };
+  }
+
+  /** What of `rare` can be read from an instruction of the block at hand on. */
+  #flagsLiveAt(pc: number): number {
+    const { block, effectsAt, liveAfter } = { block: this.#block!, ...this.#context };
+    if (this.#liveFlags?.block !== block) {
+      const at = new Map<number, number>();
+      let live = liveAfter.get(block)!.rare;
+      for (const here of block.pcs.toReversed()) {
+        const { uses, kills } = effectsAt(here);
+        live = (live & ~kills.rare) | uses.rare;
+        at.set(here, live);
+      }
+      this.#liveFlags = { block, at };
+    }
+    // Code of other blocks may be written on the way (#callImport).
+    return this.#liveFlags.at.get(pc) ?? ALL_LIVE.rare;
   }
 
   skipIf(condition: IrValue): void {
@@ -231,6 +258,7 @@ export class PieceWriter implements PieceHooks {
       sem.state = block === this.#piece.head ? emptyState() : this.#merge(block);
     }
     sem.startBlock(this.#context.privateFrames.get(block) ?? "none");
+    this.#block = block;
     this.#blockEnd = block.end;
     this.#tableIndex = null;
     const { scanner } = this.#context.map.segmentOf(block.start)!;
@@ -566,6 +594,9 @@ export class PieceWriter implements PieceHooks {
         break;
       case "indirect":
         this.#transfers.indirect(exit.target, args);
+        break;
+      case "fault":
+        this.#transfers.leaveFault(args);
         break;
       case "trap":
         this.#transfers.storeField("exit_detail", "i32", `${exit.vector}`);

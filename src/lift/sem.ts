@@ -10,6 +10,7 @@ import {
   IrMemory,
   IrNativeOps,
   IrValue,
+  type Landing,
   laneType,
   PendingValue,
   type Place,
@@ -51,7 +52,7 @@ export interface PieceHooks {
   /** Goes on behind the instruction if `condition` is 1. */
   skipIf(condition: IrValue): void;
   /** Label of an exit at which the interpreter goes on at `pc` with the given state. */
-  landing(pc: number, state: readonly Slot[]): string;
+  landing(pc: number, state: readonly Slot[]): Landing;
 }
 
 /** What a LiftSem knows of the file. */
@@ -79,7 +80,7 @@ const CONTROL_BLOCK = new Set([0n, 0x10n, 0x28n, 0x30n]);
 interface Region {
   readonly pc: number;
   readonly state: readonly Slot[];
-  label: string | null;
+  landing: Landing | null;
   hasLoads: boolean;
   /** Something happened that must not happen twice. */
   isOver: boolean;
@@ -390,15 +391,15 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   }
 
   /** Where a fault of the next access leads: to the start of the region that it is in. */
-  #landing(): string {
+  #landing(): Landing {
     const { pc } = this.#instruction!;
     let region = this.#region;
     if (!region || (region.isOver && region.pc !== pc)) {
-      region = { pc, state: this.stateAtStart(), label: null, hasLoads: false, isOver: false };
+      region = { pc, state: this.stateAtStart(), landing: null, hasLoads: false, isOver: false };
       this.#region = region;
     }
-    region.label ??= this.#hooks.landing(region.pc, region.state);
-    return region.label;
+    region.landing ??= this.#hooks.landing(region.pc, region.state);
+    return region.landing;
   }
 
   #endRegion(): void {

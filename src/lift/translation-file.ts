@@ -9,11 +9,12 @@ import {
   TRANSLATION_HEADER_OFFSET,
   TRANSLATION_MAGIC,
   TranslationHeader,
+  UnalignedRow,
   VARIANTS,
   type Variant,
 } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
-import { FAULT_ROW_WORDS, FAULTS_SECTION } from "../llvm/index.ts";
+import { FAULT_WORDS, FAULTS_SECTION, UNALIGNED_SECTION, UNALIGNED_WORDS } from "../llvm/index.ts";
 import { pageSymbol, pieceSymbol } from "./piece.ts";
 
 /** Bytes of one entry. */
@@ -21,7 +22,9 @@ const ENTRY_BYTES = 8;
 /** Data starts a page of the largest size that arm64 kernels use. */
 const DATA_ALIGNMENT = 0x10000;
 const PAGE_BYTES = 0x1000;
-assert(FaultRow.sizeBytes === FAULT_ROW_WORDS * 4, "rows keep their size when they are made absolute");
+const WORD_BYTES = 4;
+assert(FaultRow.sizeBytes === FAULT_WORDS.all * WORD_BYTES, "rows keep their size when they are made absolute");
+assert(UnalignedRow.sizeBytes === UNALIGNED_WORDS.all * WORD_BYTES, "rows keep their size when they are made absolute");
 
 /** What the header says about the guest's file. */
 export interface TranslationFacts {
@@ -49,6 +52,7 @@ SECTIONS {
   .hc_header : { BYTE(0) . += ${TranslationHeader.sizeBytes - 1}; } :image
   .hc_entries : ALIGN(64) { hc_entries = .; BYTE(0) . += ${entries * ENTRY_BYTES}; } :image
   .hc_faults : ALIGN(64) { hc_faults = .; *(${FAULTS_SECTION}) hc_faults_end = .; } :image
+  .hc_unaligned : ALIGN(64) { hc_unaligned = .; *(${UNALIGNED_SECTION}) hc_unaligned_end = .; } :image
   .rodata : ALIGN(64) { *(.rodata .rodata.*) } :image
   .text : ALIGN(64) { *(.text .text.*) } :image
   .hc_data : ALIGN(${DATA_ALIGNMENT}) {
@@ -90,15 +94,21 @@ function readSymbols(view: DataView): Map<string, number> {
   return symbols;
 }
 
+interface Words {
+  readonly all: number;
+  readonly addresses: number;
+}
+
 /** Makes the rows between two addresses relative to the image and sorts them by access; gives their number. */
-function finishFaultRows(view: DataView, start: number, end: number): number {
+function finishRows(view: DataView, start: number, end: number, { all, addresses }: Words): number {
   const rows: number[][] = [];
-  for (let at = start; at < end; at += FaultRow.sizeBytes) {
-    rows.push(Array.from({ length: FAULT_ROW_WORDS }, (_, i) => at + i * 4 + view.getInt32(at + i * 4, true)));
+  for (let at = start; at < end; at += all * WORD_BYTES) {
+    const word = (i: number): number => view.getInt32(at + i * WORD_BYTES, true);
+    rows.push(Array.from({ length: all }, (_, i) => (i < addresses ? at + i * WORD_BYTES + word(i) : word(i))));
   }
   rows.sort((a, b) => a[0]! - b[0]!);
   rows.flat().forEach((word, i) => {
-    view.setUint32(start + i * 4, word, true);
+    view.setUint32(start + i * WORD_BYTES, word, true);
   });
   return rows.length;
 }
@@ -128,7 +138,9 @@ export function finishTranslation(linked: Uint8Array, facts: TranslationFacts): 
   });
 
   const faults = symbol("hc_faults");
-  const faultCount = finishFaultRows(view, faults, symbol("hc_faults_end"));
+  const faultCount = finishRows(view, faults, symbol("hc_faults_end"), FAULT_WORDS);
+  const unaligned = symbol("hc_unaligned");
+  const unalignedCount = finishRows(view, unaligned, symbol("hc_unaligned_end"), UNALIGNED_WORDS);
 
   const field = (name: string, index = 0): number =>
     TRANSLATION_HEADER_OFFSET + offsetOf(TranslationHeader, name, index);
@@ -145,6 +157,8 @@ export function finishTranslation(linked: Uint8Array, facts: TranslationFacts): 
   view.setBigUint64(field("entries_offset"), BigInt(entriesOffset), true);
   view.setBigUint64(field("faults_offset"), BigInt(faults), true);
   view.setUint32(field("fault_count"), faultCount, true);
+  view.setBigUint64(field("unaligned_offset"), BigInt(unaligned), true);
+  view.setUint32(field("unaligned_count"), unalignedCount, true);
   view.setUint32(field("variant"), VARIANTS.indexOf(facts.variant), true);
   view.setBigUint64(field("data_offset"), BigInt(symbol(PAGES_SYMBOL)), true);
   view.setUint32(field("page_count"), (symbol("hc_pages_end") - symbol(PAGES_SYMBOL)) / 8, true);

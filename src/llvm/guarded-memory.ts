@@ -1,9 +1,8 @@
 // Accesses to guest memory that can be told apart one by one, for arm64. Each is an inline asm that may go on elsewhere
 // (callbr): so LLVM neither moves, joins nor drops it, and whatever is needed where a fault leads is kept, as that is an
-// edge of the control flow like any other. Every access has a row of three words in FAULTS_SECTION, each relative to itself:
-//
-//   the access; where to go on when it faults; its form for an address that is not aligned, or the access again if it
-//   needs no such form
+// edge of the control flow like any other. Every access has a row of three words in FAULTS_SECTION: its address, where to go
+// on when it faults, both relative to themselves, and the guest's instruction that is then done by others. One that wants an
+// aligned address has a row of two in UNALIGNED_SECTION, relative to themselves: its address, and its form for any other.
 //
 // Ordered accesses keep x86's order (TSO). Loads are LDAPR, which everything behind them waits for, and stores are STLR,
 // which wait for everything before them. Where these fail, with vectors and (on CPUs without LSE2) with addresses that are
@@ -16,10 +15,18 @@ import type { IrFunction } from "./function.ts";
 import type { IrOps } from "./ops.ts";
 import type { IrValue } from "./value.ts";
 
-/** Section of object files that holds the rows. */
+/** Sections of object files that hold the rows. */
 export const FAULTS_SECTION = "hc_faults";
-/** Words of a row. */
-export const FAULT_ROW_WORDS = 3;
+export const UNALIGNED_SECTION = "hc_unaligned";
+/** Of the words of a row of each, how many there are, and how many of them are relative to themselves. */
+export const FAULT_WORDS = { all: 3, addresses: 2 } as const;
+export const UNALIGNED_WORDS = { all: 2, addresses: 2 } as const;
+
+/** Where a fault leads: a label, and the number of the guest's instruction in the row. */
+export interface Landing {
+  readonly label: string;
+  readonly guest: number;
+}
 
 /** An address, and the same as a constant distance from another value. */
 export interface Place {
@@ -84,34 +91,28 @@ class Asm {
   }
 
   /** Emits it into the function; gives the result's name. Goes on in a new block. */
-  emit(fn: IrFunction, type: string, landing: string, clobbers = ""): string {
+  emit(fn: IrFunction, type: string, landing: Landing, clobbers = ""): string {
     const label = this.#outputs.length + this.#inputs.length;
     const section = (name: string, flags: string, lines: readonly string[]): void => {
       for (const text of [`.pushsection ${name},\\22${flags}\\22`, ...lines, ".popsection"]) this.line(text);
     };
-    const row = (access: string, unaligned: string): void => {
-      section(
-        FAULTS_SECTION,
-        "a",
-        [access, `\${${label}:l}`, unaligned].map((at) => `.word ${at}-.`),
-      );
-    };
+    const relative = (at: string): string => `.word ${at}-.`;
+    const row = (access: string): void =>
+      section(FAULTS_SECTION, "a", [relative(access), relative(`\${${label}:l}`), `.word ${landing.guest}`]);
     this.#accesses.forEach((unaligned, i) => {
       const own = `${i + 1}b`;
-      if (unaligned === null) {
-        row(own, own);
-        return;
-      }
+      row(own);
+      if (unaligned === null) return;
       section(".text.hc_unaligned", "ax", ["8:", ...unaligned, `b ${own}+4`]);
-      row(own, "8b");
-      row("7b", "7b");
+      section(UNALIGNED_SECTION, "a", [relative(own), relative("8b")]);
+      row("7b");
     });
     const constraints = [...this.#outputs, ...this.#inputs.map(({ constraint }) => constraint), "!i", "~{memory}"];
     const operands = this.#inputs.map(({ operand }) => operand).join(", ");
     const [name, next] = [`%${fn.newLabel("m")}`, fn.newLabel("done")];
     const call = `asm sideeffect "${this.text}", "${constraints.join(",")}${clobbers}"(${operands})`;
     const result = type === "void" ? "" : `${name} = `;
-    fn.end(`${result}callbr ${type} ${call} to label %${next} [label %${landing}]`);
+    fn.end(`${result}callbr ${type} ${call} to label %${next} [label %${landing.label}]`);
     fn.begin(next);
     return name;
   }
@@ -142,8 +143,8 @@ export class GuardedMemory {
     return this.#wide.get(value);
   }
 
-  /** Loads; a private access need not be ordered. `landing` is the label to go on at after a fault. */
-  load(width: number, place: Place, isPrivate: boolean, landing: () => string): IrValue {
+  /** Loads; a private access need not be ordered. `landing` is where to go on after a fault. */
+  load(width: number, place: Place, isPrivate: boolean, landing: () => Landing): IrValue {
     const ops = this.#ops;
     if (!isWhole(width)) {
       const part = partOf(width);
@@ -169,7 +170,7 @@ export class GuardedMemory {
     return value;
   }
 
-  #loadVector(width: number, place: Place, isPrivate: boolean, landing: string): IrValue {
+  #loadVector(width: number, place: Place, isPrivate: boolean, landing: Landing): IrValue {
     const fn = this.#fn;
     const asm = new Asm();
     const registers = Array.from({ length: width / 128 }, () => sized(asm.output("=w"), 128));
@@ -187,7 +188,7 @@ export class GuardedMemory {
     return this.#ops.concat(...parts.reverse());
   }
 
-  store(place: Place, value: IrValue, isPrivate: boolean, landing: () => string): void {
+  store(place: Place, value: IrValue, isPrivate: boolean, landing: () => Landing): void {
     const ops = this.#ops;
     const { width } = value;
     if (!isWhole(width)) {
@@ -229,7 +230,7 @@ export class GuardedMemory {
   }
 
   /** Atomic read-modify-write and full barrier; gives the old value. An address that is not aligned faults. */
-  atomicRmw(op: AtomicOp, place: Place, value: IrValue, landing: () => string): IrValue {
+  atomicRmw(op: AtomicOp, place: Place, value: IrValue, landing: () => Landing): IrValue {
     const ops = this.#ops;
     const { width } = value;
     assert(isScalar(width), "atomic operations are on integers");
@@ -243,7 +244,7 @@ export class GuardedMemory {
   }
 
   /** Compare and swap, and full barrier; gives the old value. As atomicRmw where the address is not aligned. */
-  atomicCas(place: Place, expected: IrValue, desired: IrValue, landing: () => string): IrValue {
+  atomicCas(place: Place, expected: IrValue, desired: IrValue, landing: () => Landing): IrValue {
     const { width } = desired;
     const fn = this.#fn;
     const asm = new Asm();

@@ -1,5 +1,14 @@
 export { IrFunction, IrModule, TBAA, UNLIKELY } from "./function.ts";
-export { type AtomicOp, FAULT_ROW_WORDS, FAULTS_SECTION, GuardedMemory, type Place } from "./guarded-memory.ts";
+export {
+  type AtomicOp,
+  FAULT_WORDS,
+  FAULTS_SECTION,
+  GuardedMemory,
+  type Landing,
+  type Place,
+  UNALIGNED_SECTION,
+  UNALIGNED_WORDS,
+} from "./guarded-memory.ts";
 export { IrMemory } from "./memory.ts";
 export { IrNativeOps } from "./native-ops.ts";
 export { IrOps } from "./ops.ts";

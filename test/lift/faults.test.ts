@@ -4,11 +4,14 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { readElf } from "../../src/elf/index.ts";
 import { buildRuntime, translateFile } from "../../src/host/index.ts";
+import { type CodeMap, discover } from "../../src/lift/index.ts";
+import { FLOW } from "../../src/x86/index.ts";
 import { faultingProgram } from "./faults/program.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
@@ -40,17 +43,38 @@ const NAMES = [
 let directory = "";
 let runtime = "";
 let program = "";
-let native: bigint[] = [];
+let inNative: bigint[] = [];
 let loops: ReadonlySet<number> = new Set();
 const VECTORS = NAMES.flatMap((name, i) => (name.startsWith("xmm") ? [i] : []));
 const ARITHMETIC_FLAGS = 0x8d5n;
+/** The bits in rflags of the scanner's flags. */
+const FLAG_BITS = [0n, 2n, 4n, 6n, 7n, 11n];
 
 function words(output: Buffer): bigint[] {
   assert.equal(output.length % (8 * NAMES.length), 0, `${output.length} bytes are whole records`);
   return Array.from({ length: output.length / 8 }, (_, i) => output.readBigUInt64LE(8 * i));
 }
 
-function check(translations: string): void {
+/** Arithmetic flags that are surely read from `pc` on, whichever way the program goes: the others translated code may drop. */
+function liveFlags({ segments }: CodeMap, pc: number): bigint {
+  const { scanner } = segments[0]!;
+  let [live, dead] = [0, 0];
+  for (let at = pc; ; ) {
+    const length = scanner.decode(at);
+    if (length === 0) break;
+    live |= scanner.flagsRead & ~dead;
+    dead |= scanner.flagsModified;
+    // What follows the sequences reads all that it finds.
+    if (scanner.flow === FLOW.jump) live |= 63 & ~dead;
+    if (scanner.flow !== FLOW.next) break;
+    at += length;
+  }
+  return FLAG_BITS.reduce((mask, bit, i) => (live & (1 << i) ? mask | (1n << bit) : mask), 0n);
+}
+
+/** Runs the program with the translations there; `code` is what they translate, if anything. */
+function check(translations: string, code?: CodeMap): void {
+  const native = [...inNative];
   const env = { PATH: "/usr/bin", HCONTAINER_TRANSLATIONS: translations };
   const { stdout, stderr, status } = spawnSync("qemu-aarch64", [runtime, program, program], {
     env,
@@ -65,6 +89,10 @@ function check(translations: string): void {
         side[at + flags] = (side[at + flags] ?? 0n) & ~ARITHMETIC_FLAGS;
         for (const i of VECTORS) side[at + i] = 0n;
       }
+    if (code) {
+      const kept = ~ARITHMETIC_FLAGS | liveFlags(code, Number(native[at + NAMES.indexOf("rip")]));
+      for (const side of [native, ours]) side[at + flags] = (side[at + flags] ?? 0n) & kept;
+    }
     // Whether a page was present when it was written to or executed depends on what the kernel did before.
     for (const side of [native, ours]) {
       if (((side[at + error] ?? 0n) & 0x12n) !== 0n) side[at + error]! |= 1n;
@@ -90,8 +118,8 @@ before(async () => {
   const handler = join(import.meta.dirname, "faults", "handler.c");
   const flags = ["-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie", "-w"];
   execFileSync("gcc", [...flags, "-Wl,-z,noexecstack", handler, source, "-o", program]);
-  native = words(execFileSync(program, [], { maxBuffer: 1 << 28 }));
-  assert.ok(native.length > SEQUENCES * NAMES.length * 0.8);
+  inNative = words(execFileSync(program, [], { maxBuffer: 1 << 28 }));
+  assert.ok(inNative.length > SEQUENCES * NAMES.length * 0.8);
 });
 after(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -99,11 +127,11 @@ test("interpreted", () => check("/nowhere"));
 
 for (const variant of ["precise", "ordered"] as const) {
   test(`translated, ${variant}`, { timeout: 600_000 }, async (t) => {
-    t.diagnostic(`seed ${seed}, ${native.length / NAMES.length} faults`);
+    t.diagnostic(`seed ${seed}, ${inNative.length / NAMES.length} faults`);
     const translations = join(directory, variant);
     mkdirSync(translations);
     const { path, report } = await translateFile(program, { variant });
     copyFileSync(path, join(translations, report.name));
-    check(translations);
+    check(translations, discover(readElf(readFileSync(program), program)).map);
   });
 }

@@ -114,6 +114,8 @@ run_sequence:
   sub rsp, 256
   call rdi
 finish_sequence:
+  lahf
+  seto al
 ${readAll}
   mov rsp, [rip + kept_rsp]
   cld
