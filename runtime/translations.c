@@ -175,6 +175,14 @@ static const uint32_t *find_row(const uint32_t *rows, uint32_t count, uint32_t w
     return low < count && rows[low * words] == access ? &rows[low * words] : 0;
 }
 
+/** The access that the access at `offset` is another form of, or that itself. Forms are few that fault. */
+static uint32_t access_of(uint64_t image, uint32_t offset) {
+    const struct translation_header *header = header_of(image);
+    const struct unaligned_row *rows = (const void *)(image + header->unaligned_offset);
+    for (uint32_t i = 0; i < header->unaligned_count; i++) if (offset == rows[i].form || offset == rows[i].form + 4) return rows[i].access;
+    return offset;
+}
+
 /** Makes the instruction at `at` a branch to `target`, for all threads. */
 static void patch_branch(uint64_t at, uint64_t target) {
     uint64_t page = PAGE_DOWN(at);
@@ -206,6 +214,7 @@ int fault_in_translation(int number, int code, struct host_ucontext *context) {
             return 1;
         }
     }
+    access = access_of(image, access);
     found = find_row((const uint32_t *)(image + header->faults_offset), header->fault_count, sizeof(struct fault_row) / 4, access);
     if (!found) return 0;
     const struct fault_row *row = (const struct fault_row *)found;

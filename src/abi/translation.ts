@@ -50,7 +50,7 @@ export const FaultRow: Struct = defineStruct("fault_row", [
 /** What becomes of an access whose address turns out not to be aligned. Offsets from the start of the image. */
 export const UnalignedRow: Struct = defineStruct("unaligned_row", [
   ["access", "u32", "the instruction that may fault"],
-  ["form", "u32", "the same access for any address; it goes on behind the first"],
+  ["form", "u32", "the same for any address: one of its first two instructions. It goes on behind the first"],
 ]);
 
 export const TranslationHeader: Struct = defineStruct("translation_header", [

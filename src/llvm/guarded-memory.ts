@@ -2,7 +2,8 @@
 // (callbr): so LLVM neither moves, joins nor drops it, and whatever is needed where a fault leads is kept, as that is an
 // edge of the control flow like any other. Every access has a row of three words in FAULTS_SECTION: its address, where to go
 // on when it faults, both relative to themselves, and the guest's instruction that is then done by others. One that wants an
-// aligned address has a row of two in UNALIGNED_SECTION, relative to themselves: its address, and its form for any other.
+// aligned address has a row of two in UNALIGNED_SECTION, relative to themselves: its address, and its form for any other: the
+// access, behind a barrier if it stores.
 //
 // Ordered accesses keep x86's order (TSO). Loads are LDAPR, which everything behind them waits for, and stores are STLR,
 // which wait for everything before them. Where these fail, with vectors and (on CPUs without LSE2) with addresses that are
@@ -84,7 +85,7 @@ class Asm {
     return `$${this.#outputs.length + this.#inputs.length - 1}`;
   }
 
-  /** Adds an access, with its form for addresses that are not aligned, in which 7 labels the access. */
+  /** Adds an access, with its form for addresses that are not aligned: one instruction at most before the access in it. */
   access(text: string, unaligned: readonly string[] | null): void {
     this.#accesses.push(unaligned);
     this.line(`${this.#accesses.length}:${text}`);
@@ -103,9 +104,8 @@ class Asm {
       const own = `${i + 1}b`;
       row(own);
       if (unaligned === null) return;
-      section(".text.hc_unaligned", "ax", ["8:", ...unaligned, `b ${own}+4`]);
-      section(UNALIGNED_SECTION, "a", [relative(own), relative("8b")]);
-      row("7b");
+      section(".text.hc_unaligned", "ax", ["7:", ...unaligned, `b ${own}+4`]);
+      section(UNALIGNED_SECTION, "a", [relative(own), relative("7b")]);
     });
     const constraints = [...this.#outputs, ...this.#inputs.map(({ constraint }) => constraint), "!i", "~{memory}"];
     const operands = this.#inputs.map(({ operand }) => operand).join(", ");
@@ -160,7 +160,7 @@ export class GuardedMemory {
       asm.access(`${plain}, ${this.#operand(asm, place, width)}`, null);
     } else {
       const at = `[${asm.input("r", this.#address(place))}]`;
-      const unaligned = width === 8 ? null : [`7:${plain}, ${at}`, "dmb ishld"];
+      const unaligned = width === 8 ? null : [`${plain}, ${at}`, "dmb ishld"];
       asm.access(`ldapr${SUFFIX[width]} ${result}, ${at}`, unaligned);
     }
     const full = this.#fn.named(64, "i64", asm.emit(this.#fn, "i64", landing()));
@@ -209,7 +209,7 @@ export class GuardedMemory {
         asm.access(`${plain}, ${this.#operand(asm, place, width)}`, null);
       } else {
         const at = `[${asm.input("r", this.#address(place))}]`;
-        const unaligned = width === 8 ? null : ["dmb ishst", `7:${plain}, ${at}`];
+        const unaligned = width === 8 ? null : ["dmb ishst", `${plain}, ${at}`];
         asm.access(`stlr${SUFFIX[width]} ${source}, ${at}`, unaligned);
       }
     }
