@@ -34,6 +34,13 @@ struct address_range { uint64_t start, end; };
 /** Ranges of code that a thread remembers. */
 #define CODE_RANGES 8
 
+/** What a vfork child under qemu user mode and its parent have in common (qemu-vfork.c). */
+struct vfork_link {
+    uint64_t from, words;      /* the parent's frames */
+    uint64_t *copy;            /* as they were; 0: no link */
+    int32_t in, out;           /* a pipe */
+};
+
 /** What a thread keeps for the runtime alone. Behind ThreadState; zeros in a restored thread. */
 struct thread_private {
     uint32_t executing;        /* EXECUTING_* */
@@ -48,6 +55,7 @@ struct thread_private {
     uint64_t fault_error, fault_trap, fault_address;
     struct siginfo fault_info;
     uint64_t held_mask;        /* signals of faults that came by kill while the guest blocks them: blocked, pending */
+    struct vfork_link vfork;
     uint32_t clear_handlers;   /* a vfork child is to begin without handlers */
     uint32_t held_quiesce;     /* the guest's own use of QUIESCE_SIGNAL, waiting until it unblocks it */
     uint32_t forget_lookups;   /* set by whoever emptied the lookup caches: the thread may have been entering something */
@@ -287,6 +295,12 @@ void unpark(struct cpu_state *cpu);
 
 /* park-stopped.c */
 _Noreturn void park_stopped(const char *pid, const char *milliseconds);
+
+/* qemu-vfork.c */
+void vfork_prepare(struct cpu_state *cpu, struct cpu_state *child);
+void vfork_follow(struct cpu_state *child, int is_made);
+void vfork_tell(struct cpu_state *cpu);
+void vfork_forget(struct cpu_state *cpu);
 
 /* qemu-user.c */
 void take_qemu_variables(char **envp);

@@ -31,6 +31,7 @@ static void become_child(struct cpu_state *cpu, const struct clone_request *requ
     thread->clear_tid = request->flags & CLONE_CHILD_CLEARTID ? request->ctid : 0;
     if (priv->vfork_child) memory_copy(PROC->sigactions, priv->own_actions, sizeof PROC->sigactions);
     priv->vfork_child = 0;
+    vfork_forget(cpu);
     if (request->flags & CLONE_CLEAR_SIGHAND) clear_handlers(cpu);
     priv->held_mask = 0;
     priv->held_quiesce = 0;
@@ -89,7 +90,9 @@ static int64_t vfork_process(struct cpu_state *cpu, const struct clone_request *
     memory_copy(private_of(child)->own_actions, signal_actions(cpu), sizeof PROC->sigactions);
     private_of(child)->clear_handlers = (request->flags & CLONE_CLEAR_SIGHAND) != 0;
     uint64_t flags = (request->flags & ~CLONE_CLEAR_SIGHAND) | CLONE_SETTLS;
+    if (under_qemu()) vfork_prepare(cpu, child);
     int64_t result = hc_clone(flags, (uint64_t)child + THREAD_AREA_BYTES, request->ptid, (uint64_t)child, request->ctid);
+    if (under_qemu()) vfork_follow(child, result > 0);
     thread_release(child);
     return result;
 }

@@ -82,9 +82,16 @@ _Noreturn void hc_resume_main(struct cpu_state *cpu) {
 int64_t hc_sys_exit(struct cpu_state *cpu, const uint64_t *args) {
     uint64_t all = ~0ull;
     HOST4(rt_sigprocmask, SIG_SETMASK, &all, 0, 8);
-    if (!private_of(cpu)->vfork_child) {
+    if (private_of(cpu)->vfork_child) {
+        vfork_tell(cpu);
+    } else {
         __atomic_store_n(&thread_of(cpu)->in_use, SLOT_ENDING, __ATOMIC_RELEASE);
         __atomic_fetch_sub(&PROC->threads, 1, __ATOMIC_SEQ_CST);
     }
     for (;;) HOST1(exit, args[0]);
+}
+
+int64_t hc_sys_exit_group(struct cpu_state *cpu, const uint64_t *args) {
+    if (private_of(cpu)->vfork_child) vfork_tell(cpu);
+    for (;;) HOST1(exit_group, args[0]);
 }

@@ -507,7 +507,7 @@ export const SYSCALLS: readonly SyscallRow[] = [
   same(228, "clock_gettime", 113),
   same(229, "clock_getres", 114),
   own(230, "clock_nanosleep", [call("clock_nanosleep", ["?", "?", "?", "?"])], TIMEOUT),
-  same(231, "exit_group", 94),
+  own(231, "exit_group", [call("exit_group", [0])]),
   own(232, "epoll_wait", [call("epoll_pwait", [0, "?", "?", "?", "zero", "zero"])], TIMEOUT),
   own(233, "epoll_ctl", [call("epoll_ctl", [0, 1, 2, "?"])]),
   same(234, "tgkill", 131),

@@ -1,5 +1,5 @@
-/* What shares memory with its parent until it execs: only a kernel does that, qemu user mode forks instead. */
-#include "../check.h"
+/* What shares memory with its parent until it execs. qemu user mode forks instead; there the runtime brings home what counts. */
+#include "check.h"
 #include <spawn.h>
 
 extern char **environ;
@@ -38,8 +38,6 @@ int main(void) {
     raise(SIGUSR1);
     signal(SIGUSR1, SIG_DFL);
     printf("system %d\n", WEXITSTATUS(system("exit 7")));
-    signal(SIGSEGV, SIG_IGN);
-    printf("ignored across exec: %d\n", WEXITSTATUS(system("kill -SEGV $$; exit 8")));
-    for (int i = 0; i < 12; i++) SHOW(i);
+    for (int i = 0; i < 16; i++) SHOW(i);
     return 0;
 }
