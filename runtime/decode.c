@@ -299,7 +299,9 @@ static int decode(struct reader *in, uint64_t rip) {
     d->next_rip = rip + in->length;
     d->address32 = in->has_67;
     if (is_rip_relative) in->out->displacement += d->next_rip;
-    if (!is_memory && in->broadcast && (c->flags & HC_FORM_ROUNDS)) d->rounding = (uint8_t)(1 + in->l);
+    int is_controlled = !is_memory && in->broadcast;
+    if (is_controlled && (c->flags & HC_FORM_ROUNDS)) d->rounding = (uint8_t)(1 + in->l);
+    else d->suppressed = c->exceptions == HC_EXCEPTIONS_NONE || (is_controlled && c->exceptions == HC_EXCEPTIONS_CONTROLLED);
     d->op = (uint16_t)(c->first + variant_of(in, c));
     return hc_ops[d->op] ? HC_DECODED : VECTOR_UD;
 }

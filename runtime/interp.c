@@ -26,6 +26,13 @@ static void execute_rounded(struct cpu_state *state, const struct hc_decoded *d)
     hc_helper_mxcsr(state, 0);
 }
 
+/** An instruction that raises no exceptions; it may fault before it has computed anything. */
+static void execute_suppressed(struct cpu_state *state, const struct hc_decoded *d) {
+    hc_helper_mxcsr_flags(state, 0);
+    hc_ops[d->op](state, d);
+    hc_helper_mxcsr(state, 0);
+}
+
 /** Predicates of comparisons that quiet NaNs do not make invalid; of 16 to 31, it is the others. */
 #define QUIET_PREDICATES 0x9999u
 
@@ -144,6 +151,7 @@ static inline uint64_t execute(struct cpu_state *state, struct hc_instruction *o
     uint64_t next = d->next_rip;
     uint32_t possible;
     if (d->rounding) execute_rounded(state, d);
+    else if (d->suppressed) execute_suppressed(state, d);
     else if (hc_float_traps(state) && (possible = raised_by(d, state->rip))) execute_trapping(state, d, possible);
     else hc_ops[d->op](state, d);
     return next;

@@ -23,6 +23,8 @@ const GROWTH_WAIT_MS = 30_000;
 const PAUSE_MS = 100;
 const READ_BYTES = 1 << 20;
 const NICE = 5;
+/** Instructions of the files that are kept analysed, of which a million takes half a gigabyte of memory. */
+const KEPT_INSTRUCTIONS = 8_000_000;
 
 /** Lines that are added to a file, as they come. */
 class LogReader {
@@ -164,13 +166,23 @@ class Meanwhile {
       if (error.code !== "elf-no-code") this.#whole.add(executedName(wanted.code));
       this.#say(`${file} is interpreted: ${error.message}`);
     }
+    this.#forgetSome();
     wanted.translated = count;
     wanted.isOurs = true;
     wanted.since = this.#list.entriesOf(wanted.code).size > count ? performance.now() : Number.POSITIVE_INFINITY;
   }
 
+  /** Forgets the files that were analysed first when there are too many; they are analysed anew if they grow again. */
+  #forgetSome(): void {
+    let instructions = 0;
+    for (const [key, { analysis }] of [...this.#growths].reverse()) {
+      instructions += analysis.lifted.instructions;
+      if (instructions > KEPT_INSTRUCTIONS && this.#growths.size > 1) this.#growths.delete(key);
+    }
+  }
+
   #say(text: string): void {
-    if (this.#job.isVerbose) process.stderr.write(`meanwhile: ${Math.round(performance.now())} ${text}\n`);
+    if (this.#job.isVerbose) process.stderr.write(`meanwhile: ${text}\n`);
   }
 }
 

@@ -23,5 +23,6 @@ export const Decoded: Struct = defineStruct("hc_decoded", [
   ["index", "u8", "vsib index register"],
   ["scale", "u8", "vsib: shift of the index, 0..3"],
   ["address32", "u8", "1 with an address size prefix"],
-  ["rounding", "u8", "EVEX static rounding: 1 + rounding control, 0 = mxcsr's"],
+  ["rounding", "u8", "EVEX static rounding, which suppresses exceptions: 1 + rounding control, 0 = mxcsr's"],
+  ["suppressed", "u8", "1: raises no floating-point exceptions, and rounds as mxcsr says"],
 ]);

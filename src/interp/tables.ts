@@ -170,6 +170,16 @@ function* opcodesOf(form: Form): Generator<number> {
 
 const log2 = (bytes: number): number => Math.round(Math.log2(Math.max(1, bytes)));
 
+/** Approximations raise no floating-point exceptions whatever they are made of here. */
+const RAISES_NOTHING = /^V?R(?:cp|sqrt)/;
+/** What is suppressed of floating-point exceptions, by the candidate: none of them, all if EVEX.b is set, or all. */
+const EXCEPTIONS = { raised: 0, controlled: 1, none: 2 } as const;
+
+function exceptionsOf({ form, modrm }: Candidate): number {
+  if (RAISES_NOTHING.test(form.mnemonic)) return EXCEPTIONS.none;
+  return form.canSuppressExceptions && modrm !== "memory" ? EXCEPTIONS.controlled : EXCEPTIONS.raised;
+}
+
 function printCandidate({ candidate, first }: PlacedCandidate): string {
   const { form, axis } = candidate;
   const [imm1, imm2] = immediateBytes(form);
@@ -180,6 +190,7 @@ function printCandidate({ candidate, first }: PlacedCandidate): string {
     AXES.indexOf(axis),
     imm1 | (imm2 << 4),
     log2(form.displacementScale) | (log2(form.broadcastBits / 8) << 4),
+    exceptionsOf(candidate),
   ];
   return `    {${values.join(", ")}}, /* ${form.code} */`;
 }
@@ -192,7 +203,8 @@ export function printHeader(functions: number): string {
   text += "struct hc_candidate {\n    uint64_t accepts; /* bits of the groups HC_GROUP_* */\n";
   text += "    uint16_t first, flags;\n    uint8_t axis;\n";
   text += "    uint8_t immediates; /* bytes: first | second << 4 */\n";
-  text += "    uint8_t scales;     /* log2 of the factors of disp8: whole operand | broadcast element << 4 */\n};\n\n";
+  text += "    uint8_t scales;     /* log2 of the factors of disp8: whole operand | broadcast element << 4 */\n";
+  text += "    uint8_t exceptions; /* HC_EXCEPTIONS_* */\n};\n\n";
   text += `#define HC_MAPS ${MAP_COUNT}\n#define HC_OPS ${functions}\n`;
   const enumeration = (prefix: string, names: Readonly<Record<string, number>>): string =>
     Object.entries(names)
@@ -201,6 +213,7 @@ export function printHeader(functions: number): string {
   text += enumeration("HC_GROUP_", GROUPS);
   text += enumeration("HC_AXIS_", Object.fromEntries(AXES.map((axis, index) => [axis, index])));
   text += enumeration("HC_FORM_", FLAGS);
+  text += enumeration("HC_EXCEPTIONS_", EXCEPTIONS);
   text += "\ntypedef void hc_op(struct cpu_state *, const struct hc_decoded *);\n";
   text += "extern hc_op *const hc_ops[HC_OPS];\nextern const struct hc_candidate hc_candidates[];\n";
   text += "/* Candidates of opcode `o` of map `m` are those from [m * 256 + o] up to the next one's. */\n";

@@ -4,6 +4,7 @@
 
 import { partial } from "./rows.ts";
 import {
+  activeLanes,
   type Binary,
   every,
   firstSource,
@@ -43,8 +44,8 @@ export const FLOATS: readonly (readonly [letter: string, bits: FloatBits])[] = [
 export function packed(bits: FloatBits, compute: Binary): Semantic {
   return (s, insn) => {
     const first = firstSource(insn);
-    const b = laneSource(s, insn, first + 1, bits);
-    result(s, insn, bits, compute(s, insn.read(first), b));
+    const b = activeLanes(s, insn, bits, laneSource(s, insn, first + 1, bits));
+    result(s, insn, bits, compute(s, activeLanes(s, insn, bits, insn.read(first)), b));
   };
 }
 
@@ -52,20 +53,20 @@ export function packed(bits: FloatBits, compute: Binary): Semantic {
 export function single(bits: FloatBits, compute: Binary): Semantic {
   return (s, insn) => {
     const first = firstSource(insn);
-    const b = scalar(s, insn, first + 1, bits);
-    scalarResult(s, insn, compute(s, low(s, insn.read(first), bits), b));
+    const b = activeLanes(s, insn, bits, scalar(s, insn, first + 1, bits));
+    scalarResult(s, insn, compute(s, activeLanes(s, insn, bits, low(s, insn.read(first), bits)), b));
   };
 }
 
 /** Packed dst = f(source). */
 export function packedUnary(bits: FloatBits, compute: Unary): Semantic {
-  return (s, insn) => result(s, insn, bits, compute(s, laneSource(s, insn, 1, bits)));
+  return (s, insn) => result(s, insn, bits, compute(s, activeLanes(s, insn, bits, laneSource(s, insn, 1, bits))));
 }
 
 /** Scalar dst = f(last source). */
 export function singleUnary(bits: FloatBits, compute: Unary): Semantic {
   return (s, insn) => {
-    const value = scalar(s, insn, firstSource(insn) + 1, bits);
+    const value = activeLanes(s, insn, bits, scalar(s, insn, firstSource(insn) + 1, bits));
     scalarResult(s, insn, compute(s, value));
   };
 }
@@ -191,12 +192,16 @@ function fusedRows(fused: Fused): Row[] {
     FLOATS.flatMap(([letter, bits]) => {
       const all: Semantic = (s, insn) => {
         const memory = laneSource(s, insn, 2, bits);
-        const [a, b, c] = operands.map((operand) => (operand === 2 ? memory : insn.read(operand)));
+        const [a, b, c] = operands.map((operand) =>
+          activeLanes(s, insn, bits, operand === 2 ? memory : insn.read(operand)),
+        );
         result(s, insn, bits, s.fma(bits, a!, b!, c!, fused.product, fused.addend));
       };
       const one: Semantic = (s, insn) => {
         const memory = scalar(s, insn, 2, bits);
-        const [a, b, c] = operands.map((operand) => (operand === 2 ? memory : low(s, insn.read(operand), bits)));
+        const [a, b, c] = operands.map((operand) =>
+          activeLanes(s, insn, bits, operand === 2 ? memory : low(s, insn.read(operand), bits)),
+        );
         scalarResult(s, insn, s.fma(bits, a!, b!, c!, fused.product, fused.addend), 0);
       };
       const rows = [float(`${fused.name}${order}p${letter}`, all)];

@@ -81,6 +81,18 @@ export function scalar<V>(s: Sem<V>, insn: Insn<V>, operand: number, width: numb
   return low(s, value, width);
 }
 
+/**
+ * An operand of floating-point operations: lanes that the opmask leaves out become ones, since what they hold must not raise
+ * exceptions.
+ */
+export function activeLanes<V>(s: Sem<V>, insn: Insn<V>, laneBits: 32 | 64, value: V): V {
+  const lanes = s.w(value) / laneBits;
+  const mask = insn.encoding === "evex" ? insn.opmask(lanes) : null;
+  if (mask === null) return value;
+  const ones = every(s, s.w(value), laneBits, laneBits === 32 ? 0x3f80_0000n : 0x3ff0_0000_0000_0000n);
+  return lanes === 1 ? s.select(mask, value, ones) : s.blend(laneBits, mask, value, ones);
+}
+
 /** Number of the first source: the destination itself for two-operand (legacy) forms. */
 export function firstSource<V>(insn: Insn<V>): number {
   return insn.encoding === "legacy" ? 0 : 1;

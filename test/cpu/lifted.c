@@ -9,6 +9,7 @@
 #include <ucontext.h>
 
 extern int32_t __start_hc_faults[] __attribute__((weak)), __stop_hc_faults[] __attribute__((weak));
+extern int32_t __start_hc_unaligned[] __attribute__((weak)), __stop_hc_unaligned[] __attribute__((weak));
 uint32_t hc_interpret_one(struct cpu_state *state);
 
 struct lifted {
@@ -60,31 +61,50 @@ static void *find(void) {
     return 0;
 }
 
-struct row { uint64_t access, landing, unaligned; };
+/** An access, and where its row leads: its landing, or its form for addresses that are not aligned. */
+struct row { uint64_t access, target; };
+struct rows { struct row *row; size_t count; };
 
 static int compare_rows(const void *a, const void *b) {
     uint64_t x = ((const struct row *)a)->access, y = ((const struct row *)b)->access;
     return x < y ? -1 : x > y;
 }
 
+static uint64_t absolute(const int32_t *word) { return (uint64_t)word + (uint64_t)(int64_t)*word; }
+
+/** Rows of so many words, of which the first two are addresses relative to themselves. */
+static struct rows read_rows(const int32_t *start, const int32_t *end, size_t words) {
+    struct rows rows = { 0, (size_t)(end - start) / words };
+    rows.row = calloc(rows.count + 1, sizeof *rows.row);
+    for (size_t i = 0; i < rows.count; i++) rows.row[i] = (struct row){ absolute(&start[words * i]), absolute(&start[words * i + 1]) };
+    qsort(rows.row, rows.count, sizeof *rows.row, compare_rows);
+    return rows;
+}
+
+static const struct row *find_row(struct rows rows, uint64_t access) {
+    struct row wanted = { access, 0 };
+    return bsearch(&wanted, rows.row, rows.count, sizeof *rows.row, compare_rows);
+}
+
 /** A signal at an access of lifted code that is prepared for it: goes on where its row says, as the runtime does. */
 int hc_lifted_fault(int number, int code, ucontext_t *context) {
-    static struct row *rows;
-    static size_t count;
-    if (!rows) {
-        count = (size_t)(__stop_hc_faults - __start_hc_faults) / 3;
-        rows = calloc(count + 1, sizeof *rows);
-        for (size_t i = 0; i < count; i++) {
-            uint64_t words[3];
-            for (size_t w = 0; w < 3; w++) words[w] = (uint64_t)&__start_hc_faults[3 * i + w] + (uint64_t)(int64_t)__start_hc_faults[3 * i + w];
-            rows[i] = (struct row){ words[0], words[1], words[2] };
-        }
-        qsort(rows, count, sizeof *rows, compare_rows);
+    static struct rows faults, unaligned;
+    if (!faults.row) {
+        faults = read_rows(__start_hc_faults, __stop_hc_faults, sizeof(struct fault_row) / 4);
+        unaligned = read_rows(__start_hc_unaligned, __stop_hc_unaligned, sizeof(struct unaligned_row) / 4);
     }
-    struct row wanted = { context->uc_mcontext.pc, 0, 0 }, *row = bsearch(&wanted, rows, count, sizeof *rows, compare_rows);
-    if (!row) return 0;
-    int is_unaligned = number == SIGBUS && code == BUS_ADRALN && row->unaligned != row->access;
-    context->uc_mcontext.pc = is_unaligned ? row->unaligned : row->landing;
+    uint64_t access = context->uc_mcontext.pc;
+    const struct row *row = number == SIGBUS && code == BUS_ADRALN ? find_row(unaligned, access) : 0;
+    if (!row) {
+        for (size_t i = 0; i < unaligned.count; i++)
+            if (access == unaligned.row[i].target || access == unaligned.row[i].target + 4) access = unaligned.row[i].access;
+        row = find_row(faults, access);
+        if (!row) return 0;
+        struct cpu_state *cpu = (void *)area;
+        cpu->rip = CODE_AT;
+        cpu->exit_reason = EXIT_INTERPRET;
+    }
+    context->uc_mcontext.pc = row->target;
     return 1;
 }
 

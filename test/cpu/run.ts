@@ -57,6 +57,10 @@ export function factsOf(bytes: readonly number[]): { code: number; undefinedFlag
   return { code, undefinedFlags, missing };
 }
 
+/** Arithmetic that must not set exception flags which the CPU does not set: of lanes under a mask, or suppressed ones. */
+const ADDS_NO_EXCEPTIONS =
+  /^(?:E?VEX_)?V?(?:(?:add|sub|mul|div|sqrt|min|max|hadd|hsub|getexp|getmant|range)[ps][sd]|fn?m(?:add|sub)\d+[ps][sd])_/i;
+
 /** A case as the harness reads it; null if the bytes mean nothing or this processor lacks features, which go to `lacks`. */
 function caseLine(made: Case, lacks: Set<string>): string | null {
   const facts = factsOf(made.bytes);
@@ -85,7 +89,14 @@ function caseLine(made: Case, lacks: Set<string>): string | null {
     aim.vsibLane,
     aim.address32 ? 1 : 0,
   ];
-  fields.push(aim.patchOffset, isAbsolute ? 1 : 0, made.memoryBytes, facts.undefinedFlags, 0, made.code);
+  fields.push(
+    aim.patchOffset,
+    isAbsolute ? 1 : 0,
+    made.memoryBytes,
+    facts.undefinedFlags,
+    ADDS_NO_EXCEPTIONS.test(made.code) ? 2 : 0,
+  );
+  fields.push(made.code);
   return fields.join(" ");
 }
 
