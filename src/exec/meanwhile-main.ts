@@ -87,7 +87,7 @@ class Meanwhile {
 
   async run(): Promise<void> {
     for (const path of this.#job.files) await this.#addFile(path);
-    for (;;) {
+    while (!isEnding) {
       for (const line of await this.#log.lines()) await this.#take(line);
       const next = this.#mostWanted();
       if (next) await this.#translate(next);
@@ -161,6 +161,8 @@ class Meanwhile {
       await keepCode(wanted.code, "translated", part.executed);
       this.#say(`${file}: ${count} entries, ${variant}, ${Math.round(performance.now() - start)} ms`);
     } catch (error) {
+      // The signal has reached our tools as well, and what they had begun is tidied up by now.
+      if (isEnding) return;
       if (!(error instanceof InputError)) throw error;
       // Of what was executed until now there may be nothing that can be translated.
       if (error.code !== "elf-no-code") this.#whole.add(executedName(wanted.code));
@@ -186,7 +188,12 @@ class Meanwhile {
   }
 }
 
+let isEnding = false;
+process.on("SIGTERM", () => {
+  isEnding = true;
+});
 const input = createInterface({ input: process.stdin }).once("close", () => process.exit(0));
 const [job] = (await once(input, "line")) as [string];
 setPriority(NICE);
 await new Meanwhile(JSON.parse(job) as MeanwhileJob).run();
+process.exit(0);

@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { executedList, rememberCode } from "./executed.ts";
 import type { KnownTranslations } from "./known.ts";
 import { ownNodeDirectory } from "./node-directory.ts";
@@ -12,6 +13,7 @@ import { rememberFiles } from "./seen.ts";
 
 /** An entry is worth a translation when it has been interpreted so often. */
 const HOT_TIMES = 12;
+const TIDY_MS = 500;
 
 /** What the process beside the program is told. */
 export interface MeanwhileJob {
@@ -45,10 +47,13 @@ function startBeside(job: MeanwhileJob): () => Promise<void> {
   // It may end before it has read what it is told; then the program is interpreted.
   child.stdin!.on("error", () => undefined).write(`${JSON.stringify(job)}\n`);
   return async () => {
-    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
-      process.kill(-child.pid, "SIGKILL");
-      await ended;
-    }
+    // First it may tidy up what its tools have begun; it does not see the signal while it analyses a file.
+    const isOver = (): boolean => child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+    if (isOver()) return;
+    process.kill(-child.pid!, "SIGTERM");
+    await Promise.race([ended, setTimeout(TIDY_MS, undefined, { ref: false })]);
+    if (!isOver()) process.kill(-child.pid!, "SIGKILL");
+    await ended;
   };
 }
 

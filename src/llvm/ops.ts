@@ -258,11 +258,13 @@ export class IrOps extends IrLaneOps {
       if (list) list.push(text);
       else map.set(type, [text]);
     };
-    // The larger of two is a NaN if one is.
+    // The larger of two is a NaN if one is. By arm64's own intrinsic: LLVM 19 crashes on llvm.maximum of two intrinsics' results
+    // of the same operands (a sum and a difference, say), as it looks for the inverse of what is no minimum or maximum.
+    const maximum = fn.module.target === "aarch64" ? "llvm.aarch64.neon.fmax" : "llvm.maximum";
     const larger = (type: string, texts: string[], left: number): void => {
       while (texts.length > left) {
         const [x, y] = texts.splice(0, 2);
-        texts.push(fn.intrinsic(`llvm.maximum.${mangle(type)}`, type, [`${type} ${x}`, `${type} ${y}`]));
+        texts.push(fn.intrinsic(`${maximum}.${mangle(type)}`, type, [`${type} ${x}`, `${type} ${y}`]));
       }
     };
     for (const { fast, laneBits, lanes } of pending) {

@@ -59,7 +59,7 @@ export function factsOf(bytes: readonly number[]): { code: number; undefinedFlag
 
 /** Arithmetic that must not set exception flags which the CPU does not set: of lanes under a mask, or suppressed ones. */
 const ADDS_NO_EXCEPTIONS =
-  /^(?:E?VEX_)?V?(?:(?:add|sub|mul|div|sqrt|min|max|hadd|hsub|getexp|getmant|range)[ps][sd]|fn?m(?:add|sub)\d+[ps][sd])_/i;
+  /^(?:E?VEX_)?V?(?:(?:add|sub|mul|div|sqrt|min|max|hadd|hsub|getexp|getmant|range)[ps][sd])_/i;
 
 /** A case as the harness reads it; null if the bytes mean nothing or this processor lacks features, which go to `lacks`. */
 function caseLine(made: Case, lacks: Set<string>): string | null {
