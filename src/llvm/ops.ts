@@ -258,8 +258,8 @@ export class IrOps extends IrLaneOps {
       if (list) list.push(text);
       else map.set(type, [text]);
     };
-    // The larger of two is a NaN if one is. By arm64's own intrinsic: LLVM 19 crashes on llvm.maximum of two intrinsics' results
-    // of the same operands (a sum and a difference, say), as it looks for the inverse of what is no minimum or maximum.
+    // The larger of two is a NaN if one is. By arm64's own intrinsic: LLVM 19 crashes on llvm.maximum of such a maximum and
+    // another intrinsic of the same operands (a sum, say), as it looks for the inverse of what is no minimum or maximum.
     const maximum = fn.module.target === "aarch64" ? "llvm.aarch64.neon.fmax" : "llvm.maximum";
     const larger = (type: string, texts: string[], left: number): void => {
       while (texts.length > left) {
