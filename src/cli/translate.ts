@@ -53,6 +53,11 @@ function printReport(report: TranslationReport, isFresh: boolean): void {
   const { tools, own } = report.cpuMilliseconds;
   rows.push(["processor time", `${formatMs(own)} our own, ${formatMs(tools)} LLVM`]);
   rows.push(["memory", `${Math.round(report.peakBytes / 2 ** 20)} MiB at most in our own process`]);
+  if (report.refusedInstructions > 0)
+    rows.push([
+      "refused by LLVM",
+      `${report.refusedInstructions} instructions: interpreted; a defect, please report it`,
+    ]);
   for (const [name, text] of rows) process.stdout.write(`${name.padEnd(24)}${text}\n`);
   if (report.unsupported.length === 0) return;
   process.stdout.write("\nleft to the interpreter:\n");

@@ -72,6 +72,8 @@ export interface TranslationReport {
   readonly coveredBytes: number;
   readonly instructions: number;
   readonly interpretedInstructions: number;
+  /** Instructions of pieces that LLVM does not compile, which is a defect, its or ours; they are interpreted as well. */
+  readonly refusedInstructions: number;
   readonly unsupported: readonly { readonly mnemonic: string; readonly count: number; readonly reason: string }[];
   readonly functions: number;
   readonly entries: number;
@@ -211,18 +213,33 @@ export interface Growth {
   readonly pieces: Set<Piece>;
   readonly pages: Set<number>;
   readonly objects: string[];
+  /** What LLVM does not compile. */
+  readonly refused: Set<Piece>;
 }
 
 function beginGrowth(analysis: Analysis): Growth {
-  return { analysis, pieces: new Set(), pages: new Set(), objects: [] };
+  return { analysis, pieces: new Set(), pages: new Set(), objects: [], refused: new Set() };
 }
 
-/** Compiles what of `lifted` is not compiled yet. */
+/** Compiles what of `lifted` is not compiled yet, without the shards that LLVM refuses. Throws if it refuses everything. */
 async function grow(growth: Growth, lifted: LiftedFile, onProgress: (done: number) => void): Promise<void> {
-  const fresh = lifted.pieces.filter((piece) => !growth.pieces.has(piece));
-  growth.objects.push(...(await compileShards({ ...lifted, pieces: fresh }, onProgress)));
-  for (const piece of fresh) growth.pieces.add(piece);
-  for (const page of lifted.context.pages) growth.pages.add(page);
+  const { pieces, pages, objects, refused, analysis } = growth;
+  for (;;) {
+    const fresh = lifted.pieces.filter((piece) => !pieces.has(piece) && !refused.has(piece));
+    // Nothing jumps to what is not there.
+    for (const { head } of refused) head.isHead = false;
+    if (fresh.length === 0 && pieces.size === 0)
+      throw new InputError("translation-refused", "LLVM refuses all that is wanted of it", analysis.path);
+    const compiled = await compileShards({ ...lifted, pieces: fresh }, onProgress);
+    for (const piece of compiled.refused) refused.add(piece);
+    if (compiled.refused.length === fresh.length && compiled.why) throw refusal(analysis.path, compiled.why);
+    // What remains may have jumped to what was refused: it is written anew, and found in the cache where it did not.
+    if (compiled.refused.length > 0) continue;
+    objects.push(...compiled.objects);
+    for (const piece of fresh) pieces.add(piece);
+    for (const page of lifted.context.pages) pages.add(page);
+    return;
+  }
 }
 
 async function translate(
@@ -238,12 +255,14 @@ async function translate(
   const cpuClock = makeCpuClock();
   if (lifted.pieces.length === 0)
     throw new InputError("elf-no-code", "nothing in it can be translated", path, "its code, if any, is interpreted");
-  await refusing(path, () => grow(growth, lifted, onProgress));
+  await grow(growth, lifted, onProgress);
   const compileMs = clock();
   const segments = executableSegments(elf);
   const codeKey = fileCodeKey(elf);
   const entries = Array.from(pieces, (piece) => piece.head.start);
-  const linked = await refusing(path, () => link(objects, entries.length, pages));
+  const linked = await link(objects, entries.length, pages).catch((error: unknown) => {
+    throw isRefusal(error) ? refusal(path, error) : error;
+  });
   const translation = finishTranslation(linked, {
     variant,
     codeKey,
@@ -262,6 +281,7 @@ async function translate(
     ...coverage,
     instructions: lifted.instructions,
     interpretedInstructions: lifted.interpretedInstructions,
+    refusedInstructions: [...growth.refused].flatMap(({ blocks }) => blocks).reduce((n, { pcs }) => n + pcs.length, 0),
     unsupported: summarise(lifted),
     entries: entries.length,
     hintedEntries: hints.filter((pc) => (map.marksAt(pc) & MARK.entry) !== 0).length,
@@ -303,17 +323,16 @@ function makeCpuClock(): () => TranslationReport["cpuMilliseconds"] {
 }
 
 /**
- * What LLVM cannot compile or link is a file that is not translated, for the interpreter knows it too; that the machine
- * cannot run LLVM (no tool, no memory) is another matter, and stays a HostError.
+ * What LLVM cannot compile or link is not translated, for the interpreter knows it too; that the machine cannot run LLVM (no
+ * tool, no memory) is another matter.
  */
-async function refusing<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof HostError && error.code === "command-failed")) throw error;
-    const advice = `its code is interpreted; this is a defect of the translator, please report it with: ${error.log}`;
-    throw new InputError("translation-refused", `LLVM refuses its translation: ${error.message}`, path, advice);
-  }
+function isRefusal(error: unknown): error is HostError {
+  return error instanceof HostError && error.code === "command-failed";
+}
+
+function refusal(path: string, error: HostError): InputError {
+  const advice = `its code is interpreted; this is a defect of the translator, please report it with: ${error.log}`;
+  return new InputError("translation-refused", `LLVM refuses its translation: ${error.message}`, path, advice);
 }
 
 function sumOf(
@@ -323,29 +342,44 @@ function sumOf(
   return { tools: a.tools + b.tools, own: a.own + b.own };
 }
 
-async function compileShards(lifted: LiftedFile, onProgress: (done: number) => void): Promise<string[]> {
+interface CompiledShards {
+  readonly objects: readonly string[];
+  readonly refused: readonly Piece[];
+  /** Why the last of them were. */
+  readonly why: HostError | undefined;
+}
+
+async function compileShards(lifted: LiftedFile, onProgress: (done: number) => void): Promise<CompiledShards> {
   const shards = writeShards(lifted);
   const total = lifted.instructions;
   const place = lifted.context.map.isRelocatable ? [] : FIXED_PLACE_OPTIONS;
   const options: ModuleOptions = { ...GUEST_CODE, llc: [...LLC_OPTIONS, ...place] };
+  const refused: Piece[] = [];
+  let why: HostError | undefined;
   let done = 0;
   // Shards are written when a processor is free for them: their text is a hundred times the guest's code.
   const worker = async (): Promise<[number, string][]> => {
     const objects: [number, string][] = [];
     for (let next = shards.next(); !next.done; next = shards.next()) {
-      const { index, ir, instructions } = next.value;
-      const object = await compileModule("aarch64", ir, options);
-      objects.push([index, object]);
+      const { index, ir, instructions, pieces } = next.value;
+      try {
+        objects.push([index, await compileModule("aarch64", ir, options)]);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        why = error;
+        refused.push(...pieces);
+      }
       done += instructions;
       onProgress(Math.min(1, done / total));
     }
     return objects;
   };
   const lists = await inParallel(Array.from({ length: availableParallelism() }, () => worker));
-  return lists
+  const objects = lists
     .flat()
     .sort(([a], [b]) => a - b)
     .map(([, object]) => object);
+  return { objects, refused, why };
 }
 
 async function link(objects: readonly string[], entries: number, pages: ReadonlySet<number>): Promise<Uint8Array> {

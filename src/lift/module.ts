@@ -36,6 +36,7 @@ const PART_INSTRUCTIONS = 6000;
 
 export interface Shard {
   readonly index: number;
+  readonly pieces: readonly Piece[];
   readonly instructions: number;
   readonly ir: string;
 }
@@ -314,7 +315,7 @@ export function* writeShards(file: LiftedFile): Generator<Shard> {
     const heads = new Set(members.map((piece) => piece.head));
     const module = new IrModule("aarch64");
     for (const piece of members) writePiece(module, piece, context, heads);
-    yield { index: index++, instructions, ir: module.toString() };
+    yield { index: index++, pieces: members, instructions, ir: module.toString() };
     first = end;
   }
 }
