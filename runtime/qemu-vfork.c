@@ -29,14 +29,13 @@ static uint64_t read_frames(uint64_t from, uint64_t *words) {
 void vfork_prepare(struct cpu_state *cpu, struct cpu_state *child) {
     struct vfork_link *link = &private_of(child)->vfork;
     int ends[2];
-    link->words = 0;
     int64_t copy = HOST6(mmap, 0, FRAME_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (copy < 0) return;
-    link->copy = (uint64_t *)copy;
     if (HOST2(pipe2, ends, O_CLOEXEC_) < 0) {
         HOST2(munmap, copy, FRAME_BYTES);
         return;
     }
+    link->copy = (uint64_t *)copy;
     link->from = cpu->gpr[4] & ~7ull;
     link->words = read_frames(link->from, link->copy);
     link->in = move_up(ends[0]);

@@ -244,6 +244,7 @@ void key_bytes(struct key_state *key, const uint8_t *bytes, uint64_t count);
 void key_finish(struct key_state *key);
 char *append_key(char *at, char *end, const uint32_t key[4]);
 uint64_t translation_lookup(uint64_t pc);
+int fault_in_translation(int number, int code, struct host_ucontext *context);
 void need_variant(uint32_t variant);
 uint32_t wanted_variant(void);
 void set_bias(uint64_t image, uint64_t bias);
@@ -255,7 +256,6 @@ void unlock(uint32_t *word);
 void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset);
 void modules_touched(uint64_t start, uint64_t end, int removed);
 struct module *module_at(uint64_t pc);
-int fault_in_translation(int number, int code, struct host_ucontext *context);
 
 /* placement.c */
 int64_t map_exactly(uint64_t address, uint64_t bytes, int prot, int flags, int fd, uint64_t offset);

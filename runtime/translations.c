@@ -53,15 +53,23 @@ void set_bias(uint64_t image, uint64_t bias) {
     for (uint32_t i = 0; more && i < header->page_count; i++) words[i] += more;
 }
 
+/** Opens a translation and reads its header; a negative number if there is none. *fits: whether it is a good one for the module. */
+static int64_t open_translation(const char *path, const struct module *module, uint32_t variant, struct translation_header *header, int *fits) {
+    int64_t fd = HOST4(openat, AT_CURRENT_DIRECTORY, path, O_RDONLY_ | O_CLOEXEC_, 0);
+    *fits = fd >= 0 && HOST4(pread64, fd, header, sizeof *header, TRANSLATION_HEADER_OFFSET) == sizeof *header && header_fits(header, module, variant);
+    return fd;
+}
+
 /** Maps one variant of a module's translation, if there is a good one: then *status is loaded. A bad one is not looked at again. */
 static void load_variant(struct module *module, uint32_t variant, uint32_t *status) {
     char path[512];
     struct translation_header header;
+    int fits;
     translation_path(path, path + sizeof path, module->key, variant);
-    int64_t fd = HOST4(openat, AT_CURRENT_DIRECTORY, path, O_RDONLY_ | O_CLOEXEC_, 0);
+    int64_t fd = open_translation(path, module, variant, &header, &fits);
     if (fd < 0) return;
     struct proc_state *proc = PROC;
-    if (HOST4(pread64, fd, &header, sizeof header, TRANSLATION_HEADER_OFFSET) == sizeof header && header_fits(&header, module, variant)) {
+    if (fits) {
         if (!proc->translation_next) proc->translation_next = base_address() + TRANSLATION_OFFSET;
         uint64_t at = proc->translation_next, bytes = PAGE_UP(header.image_bytes);
         uint64_t data_bytes = bytes - header.data_offset;
@@ -164,15 +172,15 @@ static uint64_t image_at(uint64_t pc) {
     return 0;
 }
 
-/** The row of an access in a table of rows of so many words that begin with it, sorted by it; 0 if there is none. */
-static const uint32_t *find_row(const uint32_t *rows, uint32_t count, uint32_t words, uint32_t access) {
+/** The row that begins with `wanted` in a table of rows of so many words, sorted by their first ones; 0 if there is none. */
+static const uint32_t *find_row(const uint32_t *rows, uint32_t count, uint32_t words, uint64_t wanted) {
     uint32_t low = 0, high = count;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        if (rows[middle * words] < access) low = middle + 1;
+        if (rows[middle * words] < wanted) low = middle + 1;
         else high = middle;
     }
-    return low < count && rows[low * words] == access ? &rows[low * words] : 0;
+    return low < count && rows[low * words] == wanted ? &rows[low * words] : 0;
 }
 
 /** The access that the access at `offset` is another form of, or that itself. Forms are few that fault. */
@@ -233,26 +241,19 @@ static uint64_t find_entry(const struct module *module, uint64_t pc) {
     const uint32_t *entries = (const void *)(image + header->entries_offset);
     uint64_t wanted = pc - module->guest_bias - header->guest_low;
     if (wanted >= header->guest_high - header->guest_low) return 0;
-    uint32_t low = 0, high = header->entry_count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (entries[2 * middle] < wanted) low = middle + 1;
-        else high = middle;
-    }
-    if (low == header->entry_count || entries[2 * low] != wanted) return 0;
-    return image + entries[2 * low + 1];
+    const uint32_t *found = find_row(entries, header->entry_count, 2, wanted);
+    return found ? image + found[1] : 0;
 }
 
 /** Whether there is a translation now of the variant that a module has, with more entries than its one. */
 static int has_grown(const struct module *module) {
     char path[512];
     struct translation_header header;
+    int fits;
     translation_path(path, path + sizeof path, module->key, module->variant);
-    int64_t fd = HOST4(openat, AT_CURRENT_DIRECTORY, path, O_RDONLY_ | O_CLOEXEC_, 0);
-    if (fd < 0) return 0;
-    int64_t got = HOST4(pread64, fd, &header, sizeof header, TRANSLATION_HEADER_OFFSET);
-    HOST1(close, fd);
-    return got == sizeof header && header_fits(&header, module, module->variant) && header.entry_count > module->entries;
+    int64_t fd = open_translation(path, module, module->variant, &header, &fits);
+    if (fd >= 0) HOST1(close, fd);
+    return fits && header.entry_count > module->entries;
 }
 
 /**
