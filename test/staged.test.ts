@@ -29,7 +29,7 @@ const node = {
 } as unknown as MigrationNode;
 const container = { id: "c", initPid: program.pid } as unknown as Container;
 const stage = (translate: Translate, notes: string[] = []) =>
-  stageTranslations(node, node, container, translate, (...note) => notes.push(note.join(" ")));
+  stageTranslations(node, node, container, translate, (note) => notes.push(note));
 
 test("a file that cannot be translated is named and stays behind, the others move", async () => {
   const translation = join(scratch, "translation");

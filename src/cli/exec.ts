@@ -9,7 +9,6 @@ import {
   beginMeanwhile,
   type FoundProgram,
   filesOf,
-  type KnownTranslations,
   locateProgram,
   type MeanwhileJob,
   type OfferedTranslation,
@@ -116,9 +115,10 @@ async function startHere({ found, cwd, root, translations, meanwhile }: Start): 
       await rememberFiles(found.file, log);
       return status;
     }
-    const beside = await beginMeanwhile({ ...meanwhile, log, directory: join(scratch, "node") });
+    const directory = join(scratch, "node");
+    const beside = await beginMeanwhile({ ...meanwhile, log, directory });
     try {
-      return await runInOurPlace(qemuCommand(found, beside.node, log, place, beside.env));
+      return await runInOurPlace(qemuCommand(found, directory, log, place, beside.env));
     } finally {
       await beside.end(found.file);
     }
@@ -171,14 +171,16 @@ interface WayOptions {
   readonly "translate-only": boolean;
 }
 
-/** What the user wants, or what suits: nobody waits for hours of translating that he has not asked for. */
-function chooseWay(options: WayOptions, known: KnownTranslations): Way {
-  const canStart = options.node === undefined && !options["translate-only"];
+/** Whether the program starts on this machine, where others can work for it meanwhile. */
+const startsHere = (options: WayOptions): boolean => options.node === undefined && !options["translate-only"];
+
+/** What the user asks for; undefined when the choice is ours. */
+function givenWay(options: WayOptions): Way | undefined {
   if (options.interpret) return "never";
-  if (options.translate === undefined) return known.missingBytes > AHEAD_BYTES && canStart ? "meanwhile" : "ahead";
+  if (options.translate === undefined) return undefined;
   const way = WAYS.find((name) => name === options.translate);
   if (way === undefined) throw new UsageError(`--translate wants one of ${WAYS.join(", ")}`);
-  if (way === "meanwhile" && !canStart)
+  if (way === "meanwhile" && !startsHere(options))
     throw new UsageError("--translate meanwhile goes with a program that starts here");
   return way;
 }
@@ -211,24 +213,24 @@ async function start(args: string[]): Promise<number> {
   const files = filesOf(root, found.program, await seenFiles(found.file), process.env["LD_LIBRARY_PATH"]);
   const wanted = withoutFiles(files, values.without);
   const variants = await seenVariants(found.file);
-  let known = await offerKnown(root, wanted, variants);
-  const way = chooseWay(values, known);
-  let translations = way === "never" ? [] : known.offered;
-  if (way === "ahead") {
+  const given = givenWay(values);
+  if (given === "executed") await translateExecuted(root, wanted, variants);
+  // What nobody asks for is not looked for: it takes as long as all the rest of a start.
+  const known = given === "never" || given === "ahead" ? undefined : await offerKnown(root, wanted, variants);
+  // Nobody waits for hours of translating that he has not asked for.
+  const way = given ?? (known!.missingBytes > AHEAD_BYTES && startsHere(values) ? "meanwhile" : "ahead");
+  let translations = known?.offered ?? [];
+  if (way === "ahead" && !known?.isComplete) {
     translations = await translateFiles(root, wanted, {
       variants,
       onFile: (path) => values.verbose && progress.step(`translate ${path}`),
       onRefused: (path, why) => progress.note(`${path} is interpreted: ${why}`),
     });
-  } else if (way === "executed") {
-    await translateExecuted(root, wanted, variants);
-    known = await offerKnown(root, wanted, variants);
-    translations = known.offered;
   }
   progress.done();
   if (values["translate-only"]) return 0;
-  const job = { root, files: wanted, without: values.without, known, isVerbose: values.verbose };
-  const meanwhile = way === "meanwhile" ? job : undefined;
+  const job = { root, files: wanted, without: values.without, isVerbose: values.verbose };
+  const meanwhile = way === "meanwhile" && known ? { ...job, known } : undefined;
   const request = { found, cwd, root: values.rootfs === undefined ? undefined : root, translations, meanwhile };
   return values.node === undefined ? startHere(request) : startThere(values.node, request, progress);
 }

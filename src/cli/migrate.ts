@@ -119,9 +119,7 @@ export async function run(args: string[]): Promise<number> {
     else printReport(report);
     if (report.untranslated.length > 0) {
       progress.step("translate what is interpreted so far");
-      await stageLater(target, report.untranslated, translate, (path, refusal = "") =>
-        progress.note(`${path} ${refusal}`.trimEnd()),
-      );
+      await stageLater(target, report.untranslated, translate, (text) => progress.note(text));
       progress.done();
     }
     return exitCode("ok");

@@ -48,15 +48,9 @@ export function executedEntries(log: string): Map<string, Set<number>> {
   return byKey;
 }
 
-/** Collects what lines of logs say. */
+/** Collects addresses, by file and variant. */
 export class ExecutedList {
   readonly #byName = new Map<string, { readonly code: ExecutedCode; readonly entries: Set<number> }>();
-
-  /** Takes a line; says whether it told something new. */
-  add(line: string): boolean {
-    const found = parseExecuted(line);
-    return found !== undefined && this.addEntries(found, [found.pc]) > 0;
-  }
 
   /** Takes addresses; gives how many are new. */
   addEntries({ key, variant }: ExecutedCode, entries: Iterable<number>): number {
@@ -82,7 +76,10 @@ export class ExecutedList {
 /** All that a log says. */
 export function executedList(log: string): ExecutedList {
   const list = new ExecutedList();
-  for (const line of log.split("\n")) list.add(line);
+  for (const line of log.split("\n")) {
+    const found = parseExecuted(line);
+    if (found) list.addEntries(found, [found.pc]);
+  }
   return list;
 }
 

@@ -5,7 +5,6 @@ export { type FoundProgram, filesOf, locateProgram, qemuCommand, withoutFiles } 
 export { beginMeanwhile, type MeanwhileJob, type MeanwhileRun } from "./meanwhile.ts";
 export {
   type OfferedTranslation,
-  ownNodeDirectory,
   qemuNodeDirectory,
   TRANSLATIONS,
   translateFiles,

@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { keyName, type Variant } from "../abi/index.ts";
 import { InputError } from "../base/index.ts";
-import { executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
+import { type ElfFile, executableSegments, fileCodeKey, readElf } from "../elf/index.ts";
 import { findTranslation, resolveInside, type TranslateOptions, translateFile } from "../host/index.ts";
 import { type ExecutedCode, keepCode, rememberedCode } from "./executed.ts";
 import type { OfferedTranslation } from "./node-directory.ts";
@@ -17,6 +17,8 @@ export interface KnownTranslations {
   readonly parts: readonly (ExecutedCode & { readonly entries: number })[];
   /** Bytes of code without a translation of the whole, each file once. */
   readonly missingBytes: number;
+  /** Whether there is all of every file. */
+  readonly isComplete: boolean;
 }
 
 /**
@@ -27,24 +29,43 @@ export function partOfEntries(entries: Iterable<number>): NonNullable<TranslateO
   return { executed: new Set([...entries].sort((a, b) => a - b)), roots: [] };
 }
 
+interface HomeFile {
+  readonly file: string;
+  readonly elf: ElfFile;
+  readonly key: string;
+}
+
+/** The files that paths in `root` lead to, each once; null for one that is no x86-64 ELF file, or a damaged one. */
+async function* readFiles(root: string, paths: readonly string[]): AsyncGenerator<HomeFile | null> {
+  for (const file of new Set(paths.flatMap((path) => resolveInside(root, path) ?? []))) {
+    try {
+      const elf = readElf(await readFile(file), file);
+      yield { file, elf, key: keyName(fileCodeKey(elf)) };
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      yield null;
+    }
+  }
+}
+
 /** Translates what earlier runs have executed of files in `root`; then it is known. */
 export async function translateExecuted(
   root: string,
   paths: readonly string[],
   variants: readonly Variant[],
 ): Promise<void> {
-  for (const file of new Set(paths.flatMap((path) => resolveInside(root, path) ?? []))) {
-    try {
-      const key = keyName(fileCodeKey(readElf(await readFile(file), file)));
-      for (const variant of variants) {
-        const entries = await rememberedCode({ key, variant }, "executed");
-        if (entries.length === 0) continue;
-        await translateFile(file, { variant, part: partOfEntries(entries) });
-        await keepCode({ key, variant }, "translated", entries);
+  for await (const found of readFiles(root, paths)) {
+    for (const variant of found ? variants : []) {
+      const code = { key: found!.key, variant };
+      const entries = await rememberedCode(code, "executed");
+      if (entries.length === 0) continue;
+      try {
+        await translateFile(found!.file, { variant, part: partOfEntries(entries) });
+        await keepCode(code, "translated", entries);
+      } catch (error) {
+        // There is nothing in it that can be translated.
+        if (!(error instanceof InputError)) throw error;
       }
-    } catch (error) {
-      // No x86-64 file, or nothing in it that can be translated.
-      if (!(error instanceof InputError)) throw error;
     }
   }
 }
@@ -59,27 +80,25 @@ export async function offerKnown(
   const whole: ExecutedCode[] = [];
   const parts: (ExecutedCode & { entries: number })[] = [];
   let missingBytes = 0;
-  for (const file of new Set(paths.flatMap((path) => resolveInside(root, path) ?? []))) {
-    try {
-      const elf = readElf(await readFile(file), file);
-      const key = keyName(fileCodeKey(elf));
-      let isMissing = false;
-      for (const variant of variants) {
-        const all = await findTranslation(file, { variant });
-        const entries = all ? [] : await rememberedCode({ key, variant }, "translated");
-        const part =
-          entries.length > 0 ? await findTranslation(file, { variant, part: partOfEntries(entries) }) : undefined;
-        const found = all ?? part;
-        if (found) offered.push({ name: found.report.name, path: found.path });
-        if (all) whole.push({ key, variant });
-        else isMissing = true;
-        if (part) parts.push({ key, variant, entries: entries.length });
-      }
-      if (isMissing) missingBytes += executableSegments(elf).reduce((sum, { bytes }) => sum + bytes.length, 0);
-    } catch (error) {
-      // No x86-64 file, or a damaged one: whoever maps it sees.
-      if (!(error instanceof InputError)) throw error;
+  let isComplete = true;
+  for await (const found of readFiles(root, paths)) {
+    // Whoever maps a file that is none sees.
+    let isWhole = found !== null;
+    for (const variant of found ? variants : []) {
+      const code = { key: found!.key, variant };
+      const all = await findTranslation(found!.file, { variant });
+      const entries = all ? [] : await rememberedCode(code, "translated");
+      const part =
+        entries.length > 0 ? await findTranslation(found!.file, { variant, part: partOfEntries(entries) }) : undefined;
+      const best = all ?? part;
+      if (best) offered.push({ name: best.report.name, path: best.path });
+      if (all) whole.push(code);
+      else isWhole = false;
+      if (part) parts.push({ ...code, entries: entries.length });
     }
+    isComplete &&= isWhole;
+    if (found && !isWhole)
+      missingBytes += executableSegments(found.elf).reduce((sum, { bytes }) => sum + bytes.length, 0);
   }
-  return { offered, whole, parts, missingBytes };
+  return { offered, whole, parts, missingBytes, isComplete };
 }

@@ -101,7 +101,7 @@ class Meanwhile {
       return;
     }
     const code = parseExecuted(line);
-    if (code && this.#list.add(line)) this.#note(code);
+    if (code && this.#list.addEntries(code, [code.pc]) > 0) this.#note(code);
   }
 
   #note(code: ExecutedCode): void {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { executedList, rememberCode } from "./executed.ts";
 import type { KnownTranslations } from "./known.ts";
-import { ownNodeDirectory } from "./node-directory.ts";
+import { makeNodeDirectory } from "./node-directory.ts";
 import { rememberFiles } from "./seen.ts";
 
 /** An entry is worth a translation when it has been interpreted so often. */
@@ -59,21 +59,18 @@ function startBeside(job: MeanwhileJob): () => Promise<void> {
 
 /** A run whose code is translated meanwhile. */
 export interface MeanwhileRun {
-  /** Its node's directory. */
-  readonly node: string;
   /** What its runtime is told. */
   readonly env: Readonly<Record<string, string>>;
   /** Ends the work, and remembers what the run has executed, and for `program`, if given, what it has mapped. */
   end(program?: string): Promise<void>;
 }
 
-/** Begins to translate for a run whose directory will be `directory`; `log` is there and empty. */
+/** Makes the directory of a run, and begins to translate for it; `log` is there and empty. */
 export async function beginMeanwhile(job: MeanwhileJob): Promise<MeanwhileRun> {
-  const node = await ownNodeDirectory(job.directory, job.known.offered);
+  await makeNodeDirectory(job.directory, job.known.offered);
   const stop = startBeside(job);
   const whole = new Set(job.known.whole.map(({ key }) => key));
   return {
-    node,
     env: { HCONTAINER_LOG_EXECUTED: String(HOT_TIMES) },
     end: async (program) => {
       await stop();

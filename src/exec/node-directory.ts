@@ -1,5 +1,6 @@
 // The directory of runtime and translations that a program on this machine sees as its node's: what a foreign node has at
-// NODE_MOUNT, and qemu user mode beside it. Directories are immutable and named by what is in them, so runs share them.
+// NODE_MOUNT, and qemu user mode beside it. Directories are immutable and named by what is in them, so runs share them; but a
+// run that gets translations meanwhile has one of its own.
 
 import { copyFile, link, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -30,7 +31,8 @@ async function share(from: string, to: string): Promise<void> {
   await link(from, to).catch(() => copyFile(from, to));
 }
 
-async function fillDirectory(directory: string, translations: readonly OfferedTranslation[]): Promise<void> {
+/** Makes a directory for programs under qemu user mode at `directory`, where there is none. */
+export async function makeNodeDirectory(directory: string, translations: readonly OfferedTranslation[]): Promise<void> {
   await mkdir(join(directory, TRANSLATIONS), { recursive: true });
   await share(await buildRuntime("qemu-user"), join(directory, RUNTIME_FILE));
   await share(await staticQemu(), join(directory, QEMU_FILE));
@@ -38,19 +40,13 @@ async function fillDirectory(directory: string, translations: readonly OfferedTr
   for (const { name, path } of translations) await share(path, join(directory, TRANSLATIONS, name));
 }
 
-/** The directory for programs under qemu user mode. */
+/** The directory that all runs with these translations share. */
 export async function qemuNodeDirectory(translations: readonly OfferedTranslation[]): Promise<string> {
   const files = translations.map(({ name, path }) => `${name} ${path}`).sort();
   const tools = [await buildRuntime("qemu-user"), await staticQemu()];
   return cached(["node directory", ...tools, ...files].join("\n"), "-qemu-node", (directory) =>
-    fillDirectory(directory, translations),
+    makeNodeDirectory(directory, translations),
   );
-}
-
-/** Makes such a directory at `directory` for one run alone, which may get more translations meanwhile (offerMore). */
-export async function ownNodeDirectory(directory: string, known: readonly OfferedTranslation[]): Promise<string> {
-  await fillDirectory(directory, known);
-  return directory;
 }
 
 /** Puts a translation into a directory in use, in the place of a smaller one if there is one. */

@@ -273,9 +273,7 @@ async function stage(
   let translations: StagedTranslation[] = [];
   if (container.home !== target.architecture) {
     translations = await migration.run("translate", () =>
-      stageTranslations(source, target, container, options.translate, (path, refusal = "") =>
-        options.onNote?.(`${path} ${refusal}`.trimEnd()),
-      ),
+      stageTranslations(source, target, container, options.translate, (text) => options.onNote?.(text)),
     );
   }
   const copied = await migration.run("files", async () =>

@@ -106,14 +106,11 @@ export interface StagedTranslation {
   readonly state: "staged" | "missing" | "refused";
 }
 
-/** Hears of what is done with a file of the container, by its path there. */
-export type FileNote = (path: string, refusal?: string) => void;
-
 async function stageOne(
   target: MigrationNode,
   { file, executable, variant }: Omit<StagedTranslation, "state">,
   translate: Translate,
-  onFile: FileNote,
+  onNote: (text: string) => void,
 ): Promise<StagedTranslation["state"]> {
   let translation: Awaited<ReturnType<Translate>>;
   try {
@@ -121,7 +118,7 @@ async function stageOne(
   } catch (error) {
     // The container brought a file that nobody can translate: no reason to keep the container.
     if (!(error instanceof InputError)) throw error;
-    onFile(file, `is interpreted, as it cannot be translated (${error.code}): ${error.message}`);
+    onNote(`${file} is interpreted, as it cannot be translated (${error.code}): ${error.message}`);
     return "refused";
   }
   if (translation === undefined) return "missing";
@@ -137,7 +134,7 @@ export async function stageTranslations(
   target: MigrationNode,
   container: Container,
   translate: Translate,
-  onFile: FileNote,
+  onNote: (text: string) => void,
 ): Promise<StagedTranslation[]> {
   const staged: StagedTranslation[] = [];
   await learnMissed(target);
@@ -146,11 +143,11 @@ export async function stageTranslations(
     const there = `/proc/${container.initPid}/root${path}`;
     const head = (await source.shell.run("sh", ["-c", IS_ELF, "sh", there])).stdout;
     if (!isHomeElf(head)) continue;
-    onFile(path);
+    onNote(path);
     const executable = await fetchFile(source, there);
     for (const variant of variants) {
       const wanted = { file: path, executable, variant };
-      staged.push({ ...wanted, state: await stageOne(target, wanted, translate, onFile) });
+      staged.push({ ...wanted, state: await stageOne(target, wanted, translate, onNote) });
     }
   }
   return staged;
@@ -161,10 +158,10 @@ export async function stageLater(
   target: MigrationNode,
   missing: readonly StagedTranslation[],
   translate: Translate,
-  onFile: FileNote,
+  onNote: (text: string) => void,
 ): Promise<void> {
   for (const wanted of missing) {
-    onFile(wanted.file);
-    await stageOne(target, wanted, translate, onFile);
+    onNote(wanted.file);
+    await stageOne(target, wanted, translate, onNote);
   }
 }

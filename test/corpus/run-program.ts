@@ -217,10 +217,11 @@ export async function runExecuted(
     if (outcomes.length > 0) await translateExecuted(root, files, variants);
     const known = await offerKnown(root, files, variants);
     const outcome = await withLog(async (directory, log) => {
-      const job = { root, log, directory: join(directory, "node"), files, without, known, isVerbose: false };
+      const node = join(directory, "node");
+      const job = { root, log, directory: node, files, without, known, isVerbose: false };
       const beside = await beginMeanwhile(job);
       try {
-        return await runWith(program, files, beside.node, log, { ...beside.env, ...LOG_ALL });
+        return await runWith(program, files, node, log, { ...beside.env, ...LOG_ALL });
       } finally {
         await beside.end();
       }

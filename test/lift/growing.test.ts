@@ -11,7 +11,7 @@ import type { Variant } from "../../src/abi/index.ts";
 import { executedEntries } from "../../src/exec/executed.ts";
 import { type FoundProgram, locateProgram, qemuCommand } from "../../src/exec/index.ts";
 import { partOfEntries } from "../../src/exec/known.ts";
-import { offerMore, ownNodeDirectory } from "../../src/exec/node-directory.ts";
+import { makeNodeDirectory, offerMore } from "../../src/exec/node-directory.ts";
 import { type Growth, translateFile } from "../../src/host/index.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "hcontainer-growing-"));
@@ -66,7 +66,8 @@ const CASES: readonly { readonly variant: Variant; readonly args: readonly strin
 for (const { variant, args } of CASES)
   test(`a running program goes over to larger translations, ${variant}`, { timeout: 600_000 }, async () => {
     const log = join(directory, `log-${variant}`);
-    const node = await ownNodeDirectory(join(directory, `node-${variant}`), []);
+    const node = join(directory, `node-${variant}`);
+    await makeNodeDirectory(node, []);
     const running = start(args, node, log);
     const growths = new Map<string, Growth>();
     const offered: number[] = [];
