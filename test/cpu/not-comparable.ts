@@ -16,6 +16,7 @@ export const NOT_COMPARABLE: readonly { readonly names: readonly string[]; reado
     reason: "x87-functions.c compares them within their error",
   },
   { names: ["Syscall", "Sysenter", "Int", "Int1", "Int3"], reason: "they enter the kernel" },
+  { names: ["Sysexit", "Sysexitq"], reason: "some makers do not know it in 64-bit mode, others forbid it" },
   { names: ["Rdfsbase", "Wrfsbase"], reason: "fs is the harness's own thread pointer; gs is compared" },
   { names: ["Fnsave", "Frstor", "Fnstenv", "Fldenv"], reason: "signal frames carry no x87 instruction pointers here" },
   { names: ["Lsl"], reason: "the kernel tells the processor's number by a segment's limit" },
