@@ -5,6 +5,7 @@
 import { DEVELOPMENT } from "./rows-development.ts";
 import { LANGUAGES } from "./rows-languages.ts";
 import { MEDIA } from "./rows-media.ts";
+import { RUNTIMES } from "./rows-runtimes.ts";
 import { SERVERS } from "./rows-servers.ts";
 import { TOOLS } from "./rows-tools.ts";
 
@@ -41,6 +42,17 @@ export const ROOTS = {
     poppler-utils qpdf potrace graphviz ghostscript librsvg2-bin`,
   ),
   servers: packages("redis-server redis-tools memcached nginx-light curl postgresql-15 netcat-openbsd util-linux"),
+  jvm: packages("openjdk-17-jdk-headless"),
+  jit: packages(
+    "mono-mcs mono-runtime libmono-system-core4.0-cil libmono-system-numerics4.0-cil pypy3 erlang-base swi-prolog-nox",
+  ),
+  statistics: packages("r-base-core"),
+  compilers: packages("golang-1.19-go gfortran fp-compiler fp-units-rtl fp-units-math libc6-dev binutils"),
+  haskell: packages("ghc"),
+  network: packages(
+    `apache2-bin haproxy lighttpd openssh-server openssh-client rsync mosquitto mosquitto-clients bind9 bind9-dnsutils dnsmasq-base
+    mariadb-server mariadb-client curl wget procps netcat-openbsd`,
+  ),
   mathematics: packages("pari-gp octave glpk-utils gnuplot-nox maxima units"),
 } as const;
 
@@ -57,4 +69,11 @@ export interface CorpusProgram {
   readonly seconds?: number;
 }
 
-export const PROGRAMS: readonly CorpusProgram[] = [...TOOLS, ...LANGUAGES, ...DEVELOPMENT, ...MEDIA, ...SERVERS];
+export const PROGRAMS: readonly CorpusProgram[] = [
+  ...TOOLS,
+  ...LANGUAGES,
+  ...RUNTIMES,
+  ...DEVELOPMENT,
+  ...MEDIA,
+  ...SERVERS,
+];
