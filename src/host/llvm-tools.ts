@@ -44,7 +44,11 @@ export interface ModuleOptions {
 }
 
 /** Compiles a module of IR text to an object file in the cache. */
-export async function compileModule(target: CompileTarget, ir: string, options: ModuleOptions): Promise<string> {
+export async function compileModule(
+  target: CompileTarget,
+  ir: string | Uint8Array,
+  options: ModuleOptions,
+): Promise<string> {
   const llc = [...LLC_OPTIONS[target], options.level, "--relocation-model=pic", ...(options.llc ?? [])];
   const key = ["module", await llvmVersion(), options.passes, ...llc, sha256(ir)].join("\n");
   return cachedUnlocked(key, ".o", async (path) => {

@@ -241,23 +241,25 @@ export class Graph {
   partition(): Piece[] {
     const order = this.#sort();
     this.#findOwners(order);
-    const members = new Map<Block, Set<Block>>();
+    const members = new Map<Block, Block[]>();
     for (const block of order) {
-      if (block.owner === block) members.set(block, new Set([block]));
-      else members.get(block.owner!)!.add(block);
+      if (block.owner === block) members.set(block, [block]);
+      else members.get(block.owner!)!.push(block);
     }
     shareSmallEnds(order, members);
     const byOrder = (a: Block, b: Block): number => a.order - b.order;
-    const pieces = [...members].map(([head, blocks]): Piece => ({ head, blocks: [...blocks].sort(byOrder) }));
+    const pieces = [...members].map(([head, blocks]): Piece => ({ head, blocks: blocks.sort(byOrder) }));
     for (const piece of [...pieces]) pieces.push(...innerLoops(piece));
-    for (const { head, blocks } of pieces) {
+    /** The last piece that was seen to hold a block, by the block's order. */
+    const lastPiece = new Int32Array(order.length).fill(-1);
+    pieces.forEach(({ head, blocks }, number) => {
       head.isHead = true;
-      const inside = new Set(blocks);
+      for (const block of blocks) lastPiece[block.order] = number;
       for (const { callee, successors } of blocks) {
         if (callee) callee.isEntered = true;
-        for (const successor of successors) if (!inside.has(successor)) successor.isEntered = true;
+        for (const successor of successors) if (lastPiece[successor.order] !== number) successor.isEntered = true;
       }
-    }
+    });
     return pieces.sort((a, b) => a.head.start - b.head.start);
   }
 
@@ -266,26 +268,36 @@ export class Graph {
    * the loop if all of the loop has, else it is a head itself.
    */
   #findOwners(order: readonly Block[]): void {
-    const heads = new Set(order.filter((block) => this.isRoot(block)));
+    const isHead = Uint8Array.from(order, (block) => (this.isRoot(block) ? 1 : 0));
     for (let round = 0, isStable = false; !isStable; round++) {
-      const sizes = new Map<Block, number>();
+      /** Instructions of each owner. */
+      const sizes = new Int32Array(order.length);
       for (const block of order) {
-        const before = heads.has(block) ? [] : block.predecessors.filter((p) => p.order < block.order);
-        const first = before[0]?.owner ?? block;
-        const only = before.every((p) => p.owner === first) ? first : block;
-        const owner = (sizes.get(only) ?? 0) > MAX_PIECE_INSTRUCTIONS ? block : only;
-        sizes.set(owner, (sizes.get(owner) ?? 0) + block.pcs.length);
+        const only = isHead[block.order] === 1 ? block : commonOwner(block);
+        const owner = sizes[only.order]! > MAX_PIECE_INSTRUCTIONS ? block : only;
+        sizes[owner.order]! += block.pcs.length;
         block.owner = owner;
       }
       isStable = true;
       for (const block of order) {
         if (!block.isLoopHead || block.owner === block) continue;
         if (round < OWNER_ROUNDS && block.predecessors.every((p) => p.owner === block.owner)) continue;
-        heads.add(block);
+        isHead[block.order] = 1;
         isStable = false;
       }
     }
   }
+}
+
+/** The owner of all that comes before a block, but for the ways back of loops; itself if they have several or there is none. */
+function commonOwner(block: Block): Block {
+  let common: Block | null = null;
+  for (const { order, owner } of block.predecessors) {
+    if (order >= block.order) continue;
+    if (common !== null && common !== owner) return block;
+    common = owner;
+  }
+  return common ?? block;
 }
 
 /** Rounds after which loops that are not settled get pieces of their own. */
@@ -299,25 +311,29 @@ const [SHARED_INSTRUCTIONS, SHARED_SUM] = [12, 72];
  * Small pieces that only a few others lead to become part of each of those: it saves a jump each time. Not loops, and not
  * what must be an entry.
  */
-function shareSmallEnds(order: readonly Block[], members: Map<Block, Set<Block>>): void {
-  const ownersOf = new Map<Block, Set<Block>>();
-  for (const [head, blocks] of members) for (const block of blocks) ownersOf.set(block, new Set([head]));
+function shareSmallEnds(order: readonly Block[], members: Map<Block, Block[]>): void {
+  /** The heads of the pieces that hold a block, where these are not just its owner. */
+  const sharers = new Map<Block, Set<Block>>();
+  const headsOf = (block: Block): Iterable<Block> => sharers.get(block) ?? [block.owner!];
   for (let i = order.length - 1; i >= 0; i--) {
     const head = order[i]!;
+    if (head.pcs.length > SHARED_INSTRUCTIONS || head.predecessors.length === 0) continue;
     const blocks = members.get(head);
-    if (!blocks || (head.marks & ENTRY_MARKS) !== 0 || head.predecessors.length === 0) continue;
+    if (!blocks || (head.marks & ENTRY_MARKS) !== 0) continue;
     const size = sizeOf(blocks);
     if (size > SHARED_INSTRUCTIONS) continue;
-    if ([...blocks].some((block) => block.isLoopHead || block.isInterpreted || block.table)) continue;
+    if (blocks.some((block) => block.isLoopHead || block.isInterpreted || block.table)) continue;
     const owners = new Set<Block>();
-    for (const block of head.predecessors) for (const owner of ownersOf.get(block)!) owners.add(owner);
+    for (const block of head.predecessors) for (const owner of headsOf(block)) owners.add(owner);
     if (size * owners.size > SHARED_SUM) continue;
     for (const block of blocks) {
-      ownersOf.get(block)!.delete(head);
+      const heads = new Set(headsOf(block));
+      heads.delete(head);
       for (const owner of owners) {
-        ownersOf.get(block)!.add(owner);
-        members.get(owner)!.add(block);
+        if (!heads.has(owner)) members.get(owner)!.push(block);
+        heads.add(owner);
       }
+      sharers.set(block, heads);
     }
     members.delete(head);
   }
@@ -340,7 +356,7 @@ export function naturalLoop(head: Block, inside: ReadonlySet<Block>): Block[] {
   return [...reached];
 }
 
-const sizeOf = (blocks: Iterable<Block>): number => [...blocks].reduce((sum, block) => sum + block.pcs.length, 0);
+const sizeOf = (blocks: readonly Block[]): number => blocks.reduce((sum, block) => sum + block.pcs.length, 0);
 
 /**
  * A piece of its own for each loop inside a piece, for whoever was interrupted in it: what lies behind is another's. Where
@@ -350,7 +366,7 @@ function innerLoops(piece: Piece): Piece[] {
   const heads = piece.blocks.filter((block) => block.isLoopHead && block !== piece.head);
   if (heads.length === 0) return [];
   const inside = new Set(piece.blocks);
-  let left = INNER_LOOP_SHARE * sizeOf(inside);
+  let left = INNER_LOOP_SHARE * sizeOf(piece.blocks);
   const loops: Piece[] = [];
   for (const head of heads) {
     if (left <= 0) break;

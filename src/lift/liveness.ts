@@ -49,13 +49,16 @@ const AGREEMENTS: readonly Agreement[] = [
 
 /** Fills in `live` of every block; gives what is live after each block's last instruction. */
 export function computeLive(graph: Graph, effectsAt: (pc: number) => Effects): Map<Block, Live> {
-  const [rare, vectors] = AGREEMENTS.map((agreement) => new Solver(graph, effectsAt, agreement).solve());
+  const { nodes, sharing } = new Network(graph);
+  const ofInstructions = nodes.map(({ block }) => block.pcs.map(effectsAt));
+  const [rare, vectors] = AGREEMENTS.map((agreement) =>
+    new Solver(graph, sharing, agreement).solve(nodes, ofInstructions),
+  );
   const after = new Map<Block, Live>();
-  for (const block of graph.blocks.values()) {
-    const [r, v] = [rare!.get(block)!, vectors!.get(block)!];
-    block.live = { rare: r.live, vectors: v.live };
-    after.set(block, { rare: r.after, vectors: v.after });
-  }
+  nodes.forEach(({ block }, i) => {
+    block.live = { rare: rare!.live[i]!, vectors: vectors!.live[i]! };
+    after.set(block, { rare: rare!.after[i]!, vectors: vectors!.after[i]! });
+  });
   return after;
 }
 
@@ -125,18 +128,9 @@ function findReferred(graph: Graph): Set<Block> {
   return referred;
 }
 
+/** A block, and what its liveness follows from. */
 interface Node {
   readonly block: Block;
-  /** What is live at its start. */
-  live: number;
-  readonly uses: number;
-  readonly kills: number;
-  /** What is as it was loaded from memory at the block's end, and nothing in it has read since. */
-  readonly restores: number;
-  /** What of it is for others than the function's own code. */
-  restored: number;
-  /** What is live at the returns of the function that the block is in. */
-  liveAtReturn: number;
   /** Blocks that come before it in the same function, over calls too. */
   readonly before: Node[];
   /** Where the calls of this block, as a function, return to. */
@@ -149,11 +143,24 @@ interface Node {
   after: Node | undefined;
   /** What must be looked at again when this node changes. */
   readonly dependents: Node[];
-  isQueued: boolean;
   /** False for what may be data that looks like code: it does not count as a caller of real functions. */
-  isReferred: boolean;
+  readonly isReferred: boolean;
   /** Where indirect jumps of the same unwind range may lead, if the block is such a jump or such a target. */
-  hub: Hub | undefined;
+  readonly hub: Hub | undefined;
+  readonly isInnerTarget: boolean;
+
+  // What is known so far, of one agreement at a time.
+  isQueued: boolean;
+  /** What is live at its start. */
+  live: number;
+  uses: number;
+  kills: number;
+  /** What is as it was loaded from memory at the block's end, and nothing in it has read since. */
+  restores: number;
+  /** What of it is for others than the function's own code. */
+  restored: number;
+  /** What is live at the returns of the function that the block is in. */
+  liveAtReturn: number;
 }
 
 /** What the indirect jumps in an unwind range have in common. */
@@ -182,71 +189,67 @@ function isInnerTarget({ start, marks, predecessors }: Block, frame: FrameRange)
   return (marks & MARK.addressTaken) !== 0 || !isReachedOtherwise;
 }
 
-class Solver {
+/** Whether a block looks at what indirect calls, jumps and returns share. */
+function isShared(block: Block): boolean {
+  return block.flow === FLOW.indirectCall || isUnknownJump(block) || (block.marks & MARK.addressTaken) !== 0;
+}
+
+/** The nodes of a graph's blocks, in their order, and how they hang together. */
+class Network {
+  readonly nodes: readonly Node[];
+  /** What must be looked at again when something changes that all indirect transfers share. */
+  readonly sharing: readonly Node[];
   readonly #graph: Graph;
-  readonly #agreement: Agreement;
-  readonly #nodes = new Map<Block, Node>();
+  readonly #nodeOf = new Map<Block, Node>();
   /** By the start of their range. */
   readonly #hubs = new Map<number, Hub>();
-  /** What must be looked at again when something changes that all indirect transfers share. */
-  readonly #sharing: Node[] = [];
-  // Indirect calls reach any function whose address is taken; those return behind any indirect call and, if an indirect
-  // jump led to them, wherever the function that jumped returns to.
-  #liveAtIndirectTargets = 0;
-  #liveAtIndirectReturns = 0;
 
-  constructor(graph: Graph, effectsAt: (pc: number) => Effects, agreement: Agreement) {
+  constructor(graph: Graph) {
     this.#graph = graph;
-    this.#agreement = agreement;
-    for (const block of graph.blocks.values()) this.#nodes.set(block, this.#makeNode(block, effectsAt));
     const returning = findReturning(graph);
     const referred = findReferred(graph);
-    for (const node of this.#nodes.values()) {
-      node.isReferred = referred.has(node.block);
-      this.#connect(node, returning);
-    }
+    for (const block of graph.blocks.values()) this.#nodeOf.set(block, this.#makeNode(block, referred.has(block)));
+    this.nodes = [...this.#nodeOf.values()];
+    for (const node of this.nodes) this.#connect(node, returning);
+    this.sharing = this.nodes.filter(({ block }) => isShared(block));
   }
 
-  #hubOf(block: Block): Hub | undefined {
+  #makeNode(block: Block, isReferred: boolean): Node {
     const frame = this.#graph.map.frameOf(block.start);
-    if (!frame || !(isUnknownJump(block) || isInnerTarget(block, frame))) return undefined;
-    const hub = this.#hubs.get(frame.start) ?? { live: 0, jumps: [] };
-    this.#hubs.set(frame.start, hub);
-    return hub;
-  }
-
-  #makeNode(block: Block, effectsAt: (pc: number) => Effects): Node {
-    let [uses, kills, restores] = [0, 0, 0];
-    const { mask } = this.#agreement;
-    for (const pc of block.pcs) {
-      const effects = effectsAt(pc);
-      uses |= effects.uses[mask] & ~kills;
-      kills |= effects.kills[mask];
-      restores = (restores & ~effects.uses[mask] & ~effects.kills[mask]) | effects.restores[mask];
-    }
-    const lists = { before: [], returnPoints: [], successors: [], dependents: [] };
+    const isInner = frame !== null && isInnerTarget(block, frame);
+    const hub = frame && (isInner || isUnknownJump(block)) ? this.#hubOf(frame) : undefined;
     return {
       block,
-      live: 0,
-      uses,
-      kills,
-      restores,
-      restored: 0,
-      liveAtReturn: this.#agreement.returned,
+      before: [],
+      returnPoints: [],
+      successors: [],
       callee: undefined,
       returnPoint: undefined,
       after: undefined,
+      dependents: [],
+      isReferred,
+      hub,
+      isInnerTarget: isInner,
       isQueued: true,
-      isReferred: false,
-      hub: this.#hubOf(block),
-      ...lists,
+      live: 0,
+      uses: 0,
+      kills: 0,
+      restores: 0,
+      restored: 0,
+      liveAtReturn: 0,
     };
+  }
+
+  #hubOf({ start }: FrameRange): Hub {
+    const hub = this.#hubs.get(start) ?? { live: 0, jumps: [] };
+    this.#hubs.set(start, hub);
+    return hub;
   }
 
   #connect(node: Node, returning: ReadonlySet<Block>): void {
     const { callee, returnPoint, successors } = node.block;
     for (const successor of successors) {
-      const next = this.#nodes.get(successor)!;
+      const next = this.#nodeOf.get(successor)!;
       node.successors.push(next);
       next.dependents.push(node);
       if (!node.isReferred) continue;
@@ -254,17 +257,16 @@ class Solver {
       node.dependents.push(next);
     }
     const after = blockAfter(this.#graph, node.block);
-    node.after = after && this.#nodes.get(after);
+    node.after = after && this.#nodeOf.get(after);
     node.after?.dependents.push(node);
-    const called = callee ? this.#nodes.get(callee)! : undefined;
+    const called = callee ? this.#nodeOf.get(callee)! : undefined;
     node.callee = called;
     called?.dependents.push(node);
-    node.returnPoint = returnPoint ? this.#nodes.get(returnPoint) : undefined;
-    if (this.#isShared(node.block)) this.#sharing.push(node);
+    node.returnPoint = returnPoint ? this.#nodeOf.get(returnPoint) : undefined;
     if (isUnknownJump(node.block)) node.hub?.jumps.push(node);
     // What lies behind a call of a function that never returns may be anything, even another function's start.
     if (!returnPoint || (callee && !returning.has(callee))) return;
-    const back = this.#nodes.get(returnPoint)!;
+    const back = this.#nodeOf.get(returnPoint)!;
     back.before.push(node);
     node.dependents.push(back);
     if (called && node.isReferred) {
@@ -272,16 +274,57 @@ class Solver {
       back.dependents.push(called);
     } else back.dependents.push(node);
   }
+}
 
-  /** What is live at each block's start and after its last instruction. */
-  solve(): Map<Block, { readonly live: number; readonly after: number }> {
-    const nodes = [...this.#nodes.values()];
+class Solver {
+  readonly #graph: Graph;
+  readonly #sharing: readonly Node[];
+  readonly #agreement: Agreement;
+  // Indirect calls reach any function whose address is taken; those return behind any indirect call and, if an indirect
+  // jump led to them, wherever the function that jumped returns to.
+  #liveAtIndirectTargets = 0;
+  #liveAtIndirectReturns = 0;
+
+  constructor(graph: Graph, sharing: readonly Node[], agreement: Agreement) {
+    this.#graph = graph;
+    this.#sharing = sharing;
+    this.#agreement = agreement;
+  }
+
+  /** Forgets what is known of a node, whose instructions have these effects. */
+  #reset(node: Node, ofInstructions: readonly Effects[]): void {
+    let [uses, kills, restores] = [0, 0, 0];
+    const { mask } = this.#agreement;
+    for (const effects of ofInstructions) {
+      uses |= effects.uses[mask] & ~kills;
+      kills |= effects.kills[mask];
+      restores = (restores & ~effects.uses[mask] & ~effects.kills[mask]) | effects.restores[mask];
+    }
+    node.isQueued = true;
+    [node.uses, node.kills, node.restores] = [uses, kills, restores];
+    node.live = 0;
+    node.restored = 0;
+    node.liveAtReturn = this.#agreement.returned;
+    if (node.hub) node.hub.live = 0;
+  }
+
+  /** What is live at each block's start and after its last instruction, in the order of `nodes`. */
+  solve(
+    nodes: readonly Node[],
+    ofInstructions: readonly (readonly Effects[])[],
+  ): { readonly live: Int32Array; readonly after: Int32Array } {
+    nodes.forEach((node, i) => {
+      this.#reset(node, ofInstructions[i]!);
+    });
     this.#settle(nodes.slice());
     // What is restored for others is live at returns, and that may be what makes another's use of it plain.
     const restoring = nodes.filter((node) => node.restores !== 0);
     for (let queue = this.#findRestores(restoring); queue.length > 0; queue = this.#findRestores(restoring))
       this.#settle(queue);
-    return new Map(nodes.map((node) => [node.block, { live: node.live, after: this.#liveOut(node) }]));
+    return {
+      live: Int32Array.from(nodes, (node) => node.live),
+      after: Int32Array.from(nodes, (node) => this.#liveOut(node)),
+    };
   }
 
   /** Adds what is loaded and never read to what is live at returns; gives the nodes that changed. */
@@ -306,11 +349,6 @@ class Solver {
       if (isChanged) enqueue(queue, node.dependents);
       if (isSharedChanged) enqueue(queue, this.#sharing);
     }
-  }
-
-  /** Whether a block looks at what indirect calls, jumps and returns share. */
-  #isShared(block: Block): boolean {
-    return block.flow === FLOW.indirectCall || isUnknownJump(block) || (block.marks & MARK.addressTaken) !== 0;
   }
 
   #liveOut({ block, liveAtReturn, after, callee, returnPoint, successors, hub }: Node): number {
@@ -360,8 +398,7 @@ class Solver {
     const live = node.live | node.uses | (this.#liveOut(node) & ~node.kills);
     const isLiveChanged = live !== node.live;
     node.live = live;
-    const frame = this.#graph.map.frameOf(block.start);
-    if (frame && isInnerTarget(block, frame)) node.hub!.live |= live;
+    if (node.isInnerTarget) node.hub!.live |= live;
     // What other code leads to as well is hardly a function: more likely a number that looks like an address.
     else if (isTaken && block.predecessors.length === 0) this.#liveAtIndirectTargets |= live;
     return isAtReturnChanged || isLiveChanged;

@@ -38,7 +38,8 @@ export interface Shard {
   readonly index: number;
   readonly pieces: readonly Piece[];
   readonly instructions: number;
-  readonly ir: string;
+  /** LLVM IR as text. */
+  readonly ir: Uint8Array;
 }
 
 export interface UnsupportedShape {
@@ -315,7 +316,7 @@ export function* writeShards(file: LiftedFile): Generator<Shard> {
     const heads = new Set(members.map((piece) => piece.head));
     const module = new IrModule("aarch64");
     for (const piece of members) writePiece(module, piece, context, heads);
-    yield { index: index++, pieces: members, instructions, ir: module.toString() };
+    yield { index: index++, pieces: members, instructions, ir: module.toBytes() };
     first = end;
   }
 }

@@ -20,11 +20,18 @@ const METADATA = `!0 = !{!"hcontainer"}
 /** Metadata for a conditional branch whose true side is cold. */
 export const UNLIKELY = "!prof !5";
 
-/** One module: declarations are collected as functions ask for them. */
+/** Bytes that a module makes room for at first. */
+const MODULE_BYTES = 1 << 16;
+
+/**
+ * One module: declarations are collected as functions ask for them. Its text, some hundred bytes for each byte of the guest's
+ * code, is kept as bytes: strings would have to be joined and copied again and again.
+ */
 export class IrModule {
   readonly target: Target;
   #declarations = new Set<string>();
-  #functions: string[] = [];
+  #bytes = Buffer.allocUnsafe(MODULE_BYTES);
+  #length = 0;
 
   constructor(target: Target) {
     this.target = target;
@@ -35,22 +42,39 @@ export class IrModule {
     this.#declarations.add(line);
   }
 
-  /** Appends a finished function's or global's text. */
-  append(text: string): void {
-    this.#functions.push(text);
+  /** Appends a finished function's or global's text, which may be in parts. */
+  append(...parts: readonly string[]): void {
+    for (const part of parts) this.#write(part);
+    this.#write("\n");
   }
 
-  /** Number of functions and globals appended. */
-  get size(): number {
-    return this.#functions.length;
+  #write(text: string): void {
+    while (this.#length + text.length > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(2 * this.#bytes.length);
+      this.#bytes.copy(larger, 0, 0, this.#length);
+      this.#bytes = larger;
+    }
+    this.#length += this.#bytes.write(text, this.#length, "latin1");
   }
 
-  /** The module as IR text. */
+  /** The module as IR text, in ASCII. */
+  toBytes(): Uint8Array {
+    const head = `target triple = "${TRIPLES[this.target]}"\n\n${[...this.#declarations].join("\n")}\n\n`;
+    return Buffer.concat([
+      Buffer.from(head, "latin1"),
+      this.#bytes.subarray(0, this.#length),
+      Buffer.from(METADATA, "latin1"),
+    ]);
+  }
+
+  /** The same as a string. */
   toString(): string {
-    const head = `target triple = "${TRIPLES[this.target]}"\n\n`;
-    return `${head}${[...this.#declarations].join("\n")}\n\n${this.#functions.join("\n")}\n${METADATA}`;
+    return Buffer.from(this.toBytes()).toString("latin1");
   }
 }
+
+/** Lines are gathered to so many characters before they become one string. */
+const CHUNK_CHARACTERS = 2048;
 
 /** A function being written. The entry block is begun already. */
 export class IrFunction {
@@ -93,6 +117,7 @@ export class IrFunction {
   /** Begins a block (the one before must have ended). */
   begin(label: string): void {
     if (!this.#ended) throw new Error(`internal error: block ${this.#label} has no terminator`);
+    if (this.#text.length > CHUNK_CHARACTERS) this.#keepText();
     this.#text += `${label}:\n`;
     this.#label = label;
     this.#blocks++;
@@ -113,11 +138,18 @@ export class IrFunction {
 
   /** Leaves a place for lines that are known later only; gives what puts them there. */
   hole(): (lines: string) => void {
-    const index = this.#before.push(this.#text, "") - 1;
-    this.#text = "";
+    this.#keepText();
+    const index = this.#before.push("") - 1;
     return (lines) => {
       this.#before[index] = lines;
     };
+  }
+
+  #keepText(): void {
+    // Asking for a character makes the engine join the parts now, while they are young and die cheaply.
+    this.#text.charCodeAt(0);
+    this.#before.push(this.#text);
+    this.#text = "";
   }
 
   /** Appends a terminator. */
@@ -187,10 +219,7 @@ export class IrFunction {
   /** Hands the finished function to its module. */
   finish(): void {
     if (!this.#ended) throw new Error(`internal error: block ${this.#label} has no terminator`);
-    const text = `${this.#header} {\n${this.#before.join("")}${this.#text}}\n`;
-    // Asking for a character makes the engine join the thousands of parts now, while they are young and die cheaply.
-    text.charCodeAt(0);
-    this.module.append(text);
+    this.module.append(`${this.#header} {\n`, ...this.#before, this.#text, "}\n");
   }
 }
 

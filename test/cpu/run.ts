@@ -164,6 +164,16 @@ function verdict(
   };
 }
 
+/** What of a report goes into a test's message: all, unless so much is wrong that nobody would read it. */
+export function excerpt(report: string): string {
+  const lines = report.split("\n");
+  const [first, last] = [200, 10];
+  if (lines.length <= first + last) return report;
+  return [...lines.slice(0, first), `... ${lines.length - first - last} lines more ...`, ...lines.slice(-last)].join(
+    "\n",
+  );
+}
+
 /** Runs the comparison; gives the harness's report and whether all agreed. */
 export async function compareWithCpu(options: Options): Promise<{ agreed: boolean; report: string }> {
   const directory = mkdtempSync(join(tmpdir(), "hcontainer-cpu-"));

@@ -14,7 +14,14 @@ const LOAD = "f30f6f06"; // movdqu xmm0, [rsi]
 function roundsIn(...instructions: readonly string[]): number {
   const bytes = Buffer.from(["f30f6f0f", LOAD, ...instructions, "f30f7f0f", "c3"].join(""), "hex");
   const shards = [...writeShards(liftFile(discover(readElf(elfOf(bytes), "sha256")).map))];
-  return shards.map(({ ir }) => ir.split(/= call .*sha256h\(/).length - 1).reduce((a, b) => a + b);
+  return shards
+    .map(
+      ({ ir }) =>
+        Buffer.from(ir)
+          .toString("latin1")
+          .split(/= call .*sha256h\(/).length - 1,
+    )
+    .reduce((a, b) => a + b);
 }
 
 test("two times two rounds on the halves of the same words are four rounds at once", () => {
