@@ -214,27 +214,85 @@ export class LiftInsn implements Insn<IrValue> {
     sem.setVector(o.register, sem.blend(laneBits, mask, value, old), "zero");
   }
 
+  /**
+   * Stores the lanes in `mask`. Where nobody else sees the memory, the others may be stored again as they are: what lies in one
+   * page can be written if any of it can.
+   */
   #storeLanes(mask: IrValue, laneBits: number, value: IrValue): void {
     const sem = this.#sem;
     const address = this.address(0);
-    for (let i = 0; i < value.width / laneBits; i++) {
-      const at = sem.add(address, sem.int(64, (i * laneBits) / 8));
-      sem.storeIf(sem.bits(mask, i, 1), at, sem.lane(value, laneBits, i));
+    sem.settle([mask, value]);
+    const storeEach = (): void => {
+      for (let i = 0; i < value.width / laneBits; i++) {
+        const at = sem.add(address, sem.int(64, (i * laneBits) / 8));
+        sem.storeIf(sem.bits(mask, i, 1), at, sem.lane(value, laneBits, i));
+      }
+    };
+    if (sem.isObserved) {
+      storeEach();
+      return;
     }
+    const from = this.#unlessEmpty(mask, address);
+    sem.part(this.#crossesPage(from, value.width), storeEach, () => {
+      const stored = sem.blend(laneBits, mask, value, sem.load(value.width, from));
+      sem.storeIf(sem.ne(mask, sem.int(mask.width, 0)), address, stored);
+    });
+  }
+
+  /** The address, or with no lane selected one that can be read. */
+  #unlessEmpty(mask: IrValue, address: IrValue): IrValue {
+    const sem = this.#sem;
+    const somewhere = sem.fn.named(64, "i64", sem.fn.emit("ptrtoint ptr %state to i64"));
+    return sem.select(sem.ne(mask, sem.int(mask.width, 0)), address, somewhere);
+  }
+
+  #inPage(address: IrValue): IrValue {
+    return this.#sem.and(address, this.#sem.int(64, PAGE_BYTES - 1));
+  }
+
+  #crossesPage(address: IrValue, width: number): IrValue {
+    return this.#sem.ult(this.#sem.int(64, PAGE_BYTES - width / 8), this.#inPage(address));
   }
 
   /**
    * Reads all lanes at once although only those in `mask` may fault: what lies in one page can be read if any of it can,
-   * and with no lane selected something else is read. A vector across two pages is the interpreter's unless all is selected.
+   * and with no lane selected something else is read. What of a vector is not selected means nothing.
    */
-  #readWhole(mask: IrValue, width: number, address: IrValue): IrValue {
+  #readWhole(mask: IrValue, laneBits: number, address: IrValue): IrValue {
     const sem = this.#sem;
-    const somewhere = sem.fn.named(64, "i64", sem.fn.emit("ptrtoint ptr %state to i64"));
-    const from = sem.select(sem.ne(mask, sem.int(mask.width, 0)), address, somewhere);
-    const inPage = sem.and(from, sem.int(64, PAGE_BYTES - 1));
-    const crosses = sem.ult(sem.int(64, PAGE_BYTES - width / 8), inPage);
-    sem.rareIf(sem.and(crosses, sem.ne(mask, sem.not(sem.int(mask.width, 0)))));
-    return sem.load(width, from);
+    const width = mask.width * laneBits;
+    const from = this.#unlessEmpty(mask, address);
+    const isAll = sem.eq(mask, sem.not(sem.int(mask.width, 0)));
+    const isPartial = sem.and(this.#crossesPage(from, width), sem.not(isAll));
+    if (width < 128) {
+      sem.rareIf(isPartial);
+      return sem.load(width, from);
+    }
+    sem.settle([mask]);
+    return sem.either(
+      isPartial,
+      () => this.#readAcross(mask, laneBits, from),
+      () => sem.load(width, from),
+    );
+  }
+
+  /**
+   * The same across a page's end. If all that is selected lies before it, what ends there is read and moved down; if lanes on
+   * both sides are, both pages can be read. Only lanes behind it are the interpreter's.
+   */
+  #readAcross(mask: IrValue, laneBits: number, address: IrValue): IrValue {
+    const sem = this.#sem;
+    const width = mask.width * laneBits;
+    const bytesBefore = sem.sub(sem.int(64, PAGE_BYTES), this.#inPage(address));
+    const lanesBefore = sem.trunc(sem.udiv(bytesBefore, sem.int(64, laneBits / 8)), mask.width);
+    const behind = sem.lshr(mask, lanesBefore);
+    const zero = sem.int(mask.width, 0);
+    sem.rareIf(sem.eq(mask, sem.shl(behind, lanesBefore)));
+    const moved = sem.select(sem.eq(behind, zero), sem.sub(sem.int(64, width / 8), bytesBefore), sem.int(64, 0));
+    const loaded = sem.load(width, sem.sub(address, moved));
+    const bytes = Array.from({ length: width / 8 }, (_, i) => BigInt(i) << BigInt(8 * i)).reduce((a, b) => a | b);
+    const indices = sem.lanes("add", 8, sem.int(width, bytes), sem.splat(sem.trunc(moved, 8), width));
+    return sem.permute(8, loaded, indices);
   }
 
   readMasked(operand: number, laneBits: number): IrValue {
@@ -250,6 +308,6 @@ export class LiftInsn implements Insn<IrValue> {
       const all = sem.splat(sem.loadIf(any, laneBits, address), o.width);
       return sem.blend(laneBits, mask, all, sem.int(o.width, 0));
     }
-    return sem.blend(laneBits, mask, this.#readWhole(mask, o.width, address), sem.int(o.width, 0));
+    return sem.blend(laneBits, mask, this.#readWhole(mask, laneBits, address), sem.int(o.width, 0));
   }
 }

@@ -446,6 +446,42 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     return fn.value(width, type, `phi ${type} [ ${zero}, %${before} ], [ ${text}, %${after} ]`);
   }
 
+  /** Whether others may see when and what is stored: what was there, stored again, is no change elsewhere only. */
+  get isObserved(): boolean {
+    return this.#options.variant === "ordered";
+  }
+
+  /** Goes one of two ways, the first of them rarely, that meet again. What they need is settled before. */
+  part(condition: IrValue, rare: () => void, usual: () => void): void {
+    const { fn } = this;
+    const [there, here, join] = [fn.newLabel("rare"), fn.newLabel("usual"), fn.newLabel("join")];
+    fn.branch(condition, there, here, true);
+    for (const [label, write] of [
+      [there, rare],
+      [here, usual],
+    ] as const) {
+      fn.begin(label);
+      write();
+      fn.jump(join);
+    }
+    fn.begin(join);
+  }
+
+  /** What one of two ways makes, as `part` takes them. */
+  either(condition: IrValue, rare: () => IrValue, usual: () => IrValue): IrValue {
+    const { fn } = this;
+    const arms: string[] = [];
+    let [width, type] = [0, ""];
+    const noted = (make: () => IrValue) => () => {
+      const value = make();
+      width = value.width;
+      type = LiftSem.wordType(width);
+      arms.push(`[ ${fn.text(value, type)}, %${fn.label} ]`);
+    };
+    this.part(condition, noted(rare), noted(usual));
+    return fn.value(width, type, `phi ${type} ${arms.join(", ")}`);
+  }
+
   storeIf(condition: IrValue, addr: IrValue, value: IrValue): void {
     if (condition.constant === 0n) return;
     if (condition.constant === 1n) {
