@@ -199,6 +199,10 @@ export class FormInsn implements Insn<IrValue> {
     return sem.memory.loadState(this.#buffer!, width);
   }
 
+  readSelected(operand: number, laneBits: number): IrValue {
+    return this.readMasked(operand, laneBits);
+  }
+
   /** Reads the memory operand whole, a broadcast element as the full vector; with a mask only if a lane is selected. */
   #readMemory(operand: number, mask: IrValue | null): IrValue {
     const sem = this.#sem;

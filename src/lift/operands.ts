@@ -212,6 +212,7 @@ export class LiftInsn implements Insn<IrValue> {
     if (o.kind !== "vector") throw new Unsupported(`${this.code}: masked write`);
     const old = this.#insn.isZeroing ? sem.int(value.width, 0) : sem.vector(o.register, value.width);
     sem.setVector(o.register, sem.blend(laneBits, mask, value, old), "zero");
+    sem.noteSelected(o.register, this.#insn.opmask, laneBits, value);
   }
 
   /**
@@ -309,5 +310,14 @@ export class LiftInsn implements Insn<IrValue> {
       return sem.blend(laneBits, mask, all, sem.int(o.width, 0));
     }
     return sem.blend(laneBits, mask, this.#readWhole(mask, laneBits, address), sem.int(o.width, 0));
+  }
+
+  readSelected(operand: number, laneBits: number): IrValue {
+    const o = this.#operand(operand);
+    const { opmask, memory } = this.#insn;
+    if (opmask === 0) return this.read(operand);
+    if (o.kind === "vector") return this.#sem.selected(o.register, opmask, laneBits, o.width) ?? this.read(operand);
+    if (o.kind !== "memory" || memory!.broadcastBits > 0) return this.readMasked(operand, laneBits);
+    return this.#readWhole(this.opmask(o.width / laneBits)!, laneBits, this.address(0));
   }
 }

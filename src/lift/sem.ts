@@ -87,6 +87,14 @@ interface Region {
 }
 const FIELD_WIDTHS = new Map(CpuState.fields.map((f) => [f.name, f.sizeBytes * 8]));
 
+/** What a vector register holds in the lanes that a mask selects. */
+interface Selected {
+  readonly slots: readonly Slot[];
+  readonly mask: IrValue;
+  readonly laneBits: number;
+  readonly value: IrValue;
+}
+
 export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   protected override readonly delaysNans = true;
   readonly #hooks: PieceHooks;
@@ -98,6 +106,8 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   readonly #sums = new WeakMap<IrValue, { readonly root: IrValue; readonly offset: bigint }>();
   /** Values that are addresses in the file, and what they are without the load bias. */
   readonly #anchors = new WeakMap<IrValue, bigint>();
+  /** By vector register, what was written there under a mask last. */
+  readonly #selected = new Map<number, Selected>();
   /** Upper halves of fixed addresses, and the LLVM block that each was made in last. */
   readonly #fixedHighs = new Map<bigint, { readonly label: string; readonly value: IrValue }>();
   /** What the block has read of it; nothing else changes it. */
@@ -276,6 +286,26 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
 
   mask(number: number): IrValue {
     return this.read(MASK_FIRST + number);
+  }
+
+  /** Notes what was just written to a vector register under a mask: `value` in the selected lanes, something else in others. */
+  noteSelected(register: number, mask: number, laneBits: number, value: IrValue): void {
+    if (value instanceof PendingValue) return;
+    const slots = this.#slotsOf(register);
+    this.#selected.set(register, { slots, mask: this.mask(mask), laneBits, value });
+  }
+
+  /** The value of which a register still has the lanes that this mask selects, if it has been noted. */
+  selected(register: number, mask: number, laneBits: number, width: number): IrValue | undefined {
+    const noted = this.#selected.get(register);
+    if (!noted || noted.laneBits !== laneBits || noted.value.width !== width) return undefined;
+    const isSame =
+      noted.mask === this.mask(mask) && this.#slotsOf(register).every((slot, i) => slot === noted.slots[i]);
+    return isSame ? noted.value : undefined;
+  }
+
+  #slotsOf(register: number): readonly Slot[] {
+    return [LOW_FIRST, MID_FIRST, HIGH_FIRST].map((first) => this.state[first + register]);
   }
 
   setMask(number: number, value: IrValue): void {

@@ -18,11 +18,17 @@ export function writeBits<V>(s: Sem<V>, insn: Insn<V>, bits: V): void {
   insn.write(0, count === 64 ? mask : s.zext(mask, 64));
 }
 
+/** Reads a source operand of what gives one bit a lane, 0 where the opmask does not select. */
+function comparedSource<V>(s: Sem<V>, insn: Insn<V>, operand: number, laneBits: number): V {
+  const isMasked = insn.kind(0) === "mask" && insn.opmask(insn.width(1) / laneBits) !== null;
+  return isMasked ? insn.readSelected(operand, laneBits) : laneSource(s, insn, operand, laneBits);
+}
+
 /** vpcmpeq, vpcmpgt: a vector (VEX) or a mask (EVEX). */
 function compare(op: LaneOp, laneBits: number): Semantic {
   return (s, insn) => {
-    const b = laneSource(s, insn, 2, laneBits);
-    const lanes = s.lanes(op, laneBits, insn.read(1), b);
+    const b = comparedSource(s, insn, 2, laneBits);
+    const lanes = s.lanes(op, laneBits, comparedSource(s, insn, 1, laneBits), b);
     if (insn.kind(0) === "vector") insn.write(0, lanes);
     else writeLaneMask(s, insn, laneBits, lanes);
   };
@@ -32,8 +38,8 @@ function compare(op: LaneOp, laneBits: number): Semantic {
 function comparePredicate(laneBits: number, signed: boolean): Semantic {
   const [lt, le, ge, gt]: LaneOp[] = signed ? ["slt", "sle", "sge", "sgt"] : ["ult", "ule", "uge", "ugt"];
   return (s, insn) => {
-    const b = laneSource(s, insn, 2, laneBits);
-    const a = insn.read(1);
+    const b = comparedSource(s, insn, 2, laneBits);
+    const a = comparedSource(s, insn, 1, laneBits);
     const lanes = (op: LaneOp) => () => s.lanes(op, laneBits, a, b);
     const never = () => s.int(s.w(a), 0);
     const always = () => s.not(s.int(s.w(a), 0));
@@ -45,8 +51,8 @@ function comparePredicate(laneBits: number, signed: boolean): Semantic {
 /** vptestm, vptestnm: whether lanes have bits in common. */
 function test(laneBits: number, common: "some" | "none"): Semantic {
   return (s, insn) => {
-    const b = laneSource(s, insn, 2, laneBits);
-    const both = s.and(insn.read(1), b);
+    const b = comparedSource(s, insn, 2, laneBits);
+    const both = s.and(comparedSource(s, insn, 1, laneBits), b);
     writeLaneMask(s, insn, laneBits, s.lanes(common === "some" ? "ne" : "eq", laneBits, both, s.int(s.w(both), 0)));
   };
 }

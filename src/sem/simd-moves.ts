@@ -24,7 +24,7 @@ function move(aligned: "aligned" | "unaligned", laneBits: number): Semantic {
         demandAlignment(s, insn, operand, insn.width(operand) / 8, laneBits);
       }
     }
-    const value = insn.kind(1) === "memory" ? insn.readMasked(1, laneBits) : insn.read(1);
+    const value = insn.kind(1) === "memory" ? insn.readSelected(1, laneBits) : insn.read(1);
     insn.writeMasked(0, laneBits, value);
   };
 }

@@ -314,6 +314,8 @@ export interface Insn<V> {
    * and for other operands than memory if the binding likes, it is `read`.
    */
   readMasked(operand: number, laneBits: number): V;
+  /** The same for who does not look at lanes that are not selected: these may be anything. */
+  readSelected(operand: number, laneBits: number): V;
 }
 
 /** All that a semantic gets. */

@@ -364,6 +364,7 @@ export function widthInsn(form: Form, use: Use, trace: Trace): Insn<Width> {
       written(index, value);
     },
     readMasked: (index) => width(bits(index)),
+    readSelected: (index) => width(bits(index)),
   };
 }
 
