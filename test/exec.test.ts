@@ -33,6 +33,15 @@ test("streams, environment, arguments and status are the program's", () => {
   });
 });
 
+test("nothing of ours is in the program's environment", () => {
+  const ours: NodeJS.ProcessEnv = { ...process.env, HOME: "/root" };
+  delete ours["NODE_COMPILE_CACHE"];
+  const names = (text: string): string[] => text.split("\n").map((line) => line.split("=")[0]!);
+  const { stdout } = exec(["--interpret", "--", "env"], "", ours);
+  const own = spawnSync("env", { env: ours, encoding: "utf8" });
+  assert.deepEqual(names(stdout).sort(), names(own.stdout).sort());
+});
+
 test("a signal that ends the program, and one that is passed on to it", async () => {
   assert.equal(exec(["--interpret", "--", "sh", "-c", "kill -SEGV $$"]).status, 128 + 11);
   const script = "trap 'echo got; exit 5' TERM; echo ready; while :; do sleep 0.1; done";

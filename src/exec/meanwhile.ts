@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { codeCacheDirectory } from "../host/index.ts";
 import { executedList, rememberCode } from "./executed.ts";
 import type { KnownTranslations } from "./known.ts";
 import { makeNodeDirectory } from "./node-directory.ts";
@@ -38,6 +39,7 @@ function startBeside(job: MeanwhileJob): () => Promise<void> {
   // A group of its own, for the tools that it runs. It ends by itself when its input does, so never outlives us for long.
   const child: ChildProcess = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main], {
     stdio: ["pipe", "ignore", job.isVerbose ? "inherit" : "ignore"],
+    env: { ...process.env, NODE_COMPILE_CACHE: codeCacheDirectory() },
     detached: true,
   });
   const ended = new Promise<void>((done) => {

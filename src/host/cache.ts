@@ -16,6 +16,11 @@ export function cacheDirectory(): string {
   return own || join(shared || join(homedir(), ".cache"), "hcontainer");
 }
 
+/** Where Node keeps what it compiles of our own modules. */
+export function codeCacheDirectory(): string {
+  return join(cacheDirectory(), "modules");
+}
+
 /** The sha256 of bytes or of a string's UTF-8, in hexadecimal. */
 export function sha256(content: string | Uint8Array): string {
   return createHash("sha256").update(content).digest("hex");

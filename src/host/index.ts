@@ -1,6 +1,15 @@
 export type { InterpreterBuild } from "./build-interpreter.ts";
 export type { RuntimePlace } from "./build-runtime.ts";
-export { cacheDirectory, cached, exists, findCached, sha256, sha256OfFile, withLock } from "./cache.ts";
+export {
+  cacheDirectory,
+  cached,
+  codeCacheDirectory,
+  exists,
+  findCached,
+  sha256,
+  sha256OfFile,
+  withLock,
+} from "./cache.ts";
 export { admitConnections, drainConnections, holdConnections, shieldAddresses } from "./connections.ts";
 export { CRIU_SETTINGS, type CriuOptions, criuDump, criuRestore, criuWords } from "./criu.ts";
 export {
