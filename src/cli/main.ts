@@ -2,7 +2,6 @@
 // `help`, its text with examples, and `run(args)`, which resolves to an exit code.
 
 import { readFileSync } from "node:fs";
-import { codeCacheDirectory } from "../host/cache.ts";
 import { isUsageError, UsageError } from "./arguments.ts";
 import { exitCode, exitCodeOf, printExitCodes } from "./exit-codes.ts";
 import { printError } from "./output.ts";
@@ -74,11 +73,13 @@ async function main(args: string[]): Promise<number> {
   return verb.run(rest);
 }
 
+const CACHE_VARIABLES = ["HCONTAINER_SET_CACHE", "NODE_COMPILE_CACHE"];
+
 /** Runs the command and sets the process's exit code; never throws. */
 async function runMain(): Promise<void> {
   const args = process.argv.slice(2);
   // What bin/hcontainer has set for us is not for the programs that we start.
-  if (process.env["NODE_COMPILE_CACHE"] === codeCacheDirectory()) delete process.env["NODE_COMPILE_CACHE"];
+  if (process.env["HCONTAINER_SET_CACHE"]) for (const name of CACHE_VARIABLES) delete process.env[name];
   try {
     process.exitCode = await main(args);
   } catch (error) {
