@@ -3,6 +3,7 @@
 // registers behind each chain.
 
 import { randomFrom } from "../../src/base/index.ts";
+import { chainLines } from "./chain-lines.ts";
 
 const VALUES = [
   ...["0x3f800000", "0xbf800000", "0x00000000", "0x80000000", "0x7f800000", "0xff800000", "0x7fc00000", "0xffc00000"],
@@ -70,20 +71,12 @@ export function makeChains(seed: number): string {
     ])();
   const instruction = (): string => pick([plain, plain, plain, vex, fused, other, other])();
 
-  const randomLines = (): string[] => {
-    const lines: string[] = [];
-    const isLoop = below(3) === 0;
-    if (isLoop) lines.push("mov $3, %%ecx", "1:");
-    for (let i = 4 + below(14); i > 0; i--) {
-      if (below(9) === 0) {
-        const label = 10 + i;
-        lines.push(`ucomis${pick(["s", "d"])} ${x()}, ${x()}`, `${pick(["jp", "ja", "jne"])} ${label}f`, instruction());
-        lines.push(`${label}:`);
-      } else lines.push(instruction());
-    }
-    if (isLoop) lines.push("dec %%ecx", "jnz 1b");
-    return lines;
-  };
+  const branchTo = (label: string): string[] => [
+    `ucomis${pick(["s", "d"])} ${x()}, ${x()}`,
+    `${pick(["jp", "ja", "jne"])} ${label}`,
+  ];
+  const shape = { loops: 3, branches: 9, least: 4, more: 14 };
+  const randomLines = (): string[] => chainLines(below, shape, branchTo, instruction);
   const chain = (lines: readonly string[], number: number): string => {
     const load = Array.from({ length: REGISTERS }, (_, i) => `vmovups ${512 + i * 32}(%0), %%ymm${i}`);
     const store = Array.from({ length: REGISTERS }, (_, i) => `vmovups %%ymm${i}, ${512 + i * 32}(%0)`);

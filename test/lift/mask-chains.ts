@@ -3,6 +3,7 @@
 // program prints all that is in registers, masks and memory behind each chain.
 
 import { randomFrom } from "../../src/base/index.ts";
+import { chainLines } from "./chain-lines.ts";
 
 const REGISTERS = [0, 1, 2, 16, 17, 18];
 const MASKS = 4;
@@ -45,17 +46,8 @@ export function makeMaskChains(seed: number): string {
         () => `korq ${k()}, ${k()}, ${k()}`,
       ])();
     };
-    const lines: string[] = [];
-    const isLoop = below(4) === 0;
-    if (isLoop) lines.push("mov $3, %%ecx", "1:");
-    for (let i = 3 + below(9); i > 0; i--) {
-      if (below(5) === 0) {
-        const label = 10 + i;
-        lines.push(`kortestq ${k()}, ${k()}`, `je ${label}f`, instruction(), `${label}:`);
-      } else lines.push(instruction());
-    }
-    if (isLoop) lines.push("dec %%ecx", "jnz 1b");
-    return lines;
+    const branchTo = (label: string): string[] => [`kortestq ${k()}, ${k()}`, `je ${label}`];
+    return chainLines(below, { loops: 4, branches: 5, least: 3, more: 9 }, branchTo, instruction);
   };
 
   const chain = (lines: readonly string[], number: number): string => {
