@@ -476,7 +476,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     return fn.value(width, type, `phi ${type} [ ${zero}, %${before} ], [ ${text}, %${after} ]`);
   }
 
-  /** Whether others may see when and what is stored: what was there, stored again, is no change elsewhere only. */
+  /** Whether others may look at memory meanwhile, or write to it: then nothing is stored that the program does not store. */
   get isObserved(): boolean {
     return this.#options.variant === "ordered";
   }

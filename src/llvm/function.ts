@@ -20,7 +20,7 @@ const METADATA = `!0 = !{!"hcontainer"}
 /** Metadata for a conditional branch whose true side is cold. */
 export const UNLIKELY = "!prof !5";
 
-/** Bytes that a module makes room for at first. */
+/** Bytes that a module makes room for when something is first written into it; many are made only to try something. */
 const MODULE_BYTES = 1 << 16;
 
 /**
@@ -30,7 +30,7 @@ const MODULE_BYTES = 1 << 16;
 export class IrModule {
   readonly target: Target;
   #declarations = new Set<string>();
-  #bytes = Buffer.allocUnsafe(MODULE_BYTES);
+  #bytes = Buffer.alloc(0);
   #length = 0;
 
   constructor(target: Target) {
@@ -50,7 +50,7 @@ export class IrModule {
 
   #write(text: string): void {
     while (this.#length + text.length > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(2 * this.#bytes.length);
+      const larger = Buffer.allocUnsafe(Math.max(MODULE_BYTES, 2 * this.#bytes.length));
       this.#bytes.copy(larger, 0, 0, this.#length);
       this.#bytes = larger;
     }
@@ -58,7 +58,7 @@ export class IrModule {
   }
 
   /** The module as IR text, in ASCII. */
-  toBytes(): Uint8Array {
+  toBytes(): Buffer {
     const head = `target triple = "${TRIPLES[this.target]}"\n\n${[...this.#declarations].join("\n")}\n\n`;
     return Buffer.concat([
       Buffer.from(head, "latin1"),
@@ -69,7 +69,7 @@ export class IrModule {
 
   /** The same as a string. */
   toString(): string {
-    return Buffer.from(this.toBytes()).toString("latin1");
+    return this.toBytes().toString("latin1");
   }
 }
 

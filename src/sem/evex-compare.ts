@@ -20,8 +20,7 @@ export function writeBits<V>(s: Sem<V>, insn: Insn<V>, bits: V): void {
 
 /** Reads a source operand of what gives one bit a lane, 0 where the opmask does not select. */
 function comparedSource<V>(s: Sem<V>, insn: Insn<V>, operand: number, laneBits: number): V {
-  const isMasked = insn.kind(0) === "mask" && insn.opmask(insn.width(1) / laneBits) !== null;
-  return isMasked ? insn.readSelected(operand, laneBits) : laneSource(s, insn, operand, laneBits);
+  return insn.kind(0) === "mask" ? insn.readSelected(operand, laneBits) : laneSource(s, insn, operand, laneBits);
 }
 
 /** vpcmpeq, vpcmpgt: a vector (VEX) or a mask (EVEX). */
