@@ -1,16 +1,18 @@
 /* A tool of the node's, in the runtime's own file: `runtime --park-stopped PID MILLISECONDS`. A process that a signal has
  * stopped takes no request to quiesce until it is continued, which it and its parent would see. But a tracer may let its
  * threads run while the stop lasts: they take the request and park, and are stopped as before when the tracer leaves.
- * Everything else that is pending stays pending meanwhile. */
+ * Everything else that is pending stays pending meanwhile. What a thread had taken before it was stopped, it would act upon
+ * at its next safepoint: so one goes on alone until it has taken the request for the process, then the others. */
 #include "runtime.h"
 
 enum { PTRACE_CONT = 7, PTRACE_DETACH = 17, PTRACE_SEIZE = 0x4206, PTRACE_INTERRUPT = 0x4207, PTRACE_GETSIGMASK = 0x420a, PTRACE_SETSIGMASK = 0x420b };
-enum { WNOHANG_ = 1, WALL_ = 0x40000000, PAUSE_NANOSECONDS = 1000000, LEAVE_MILLISECONDS = 10000 };
+enum { WNOHANG_ = 1, WALL_ = 0x40000000, PAUSE_NANOSECONDS = 1000000, LEAVE_MILLISECONDS = 10000, ALONE_MILLISECONDS = 500 };
 
-struct tracee { int32_t tid; uint32_t has_mask; uint64_t mask; };
+struct tracee { int32_t tid; uint16_t has_mask, stands; uint64_t mask; };
 struct tracees {
     int64_t pid, memory; /* memory: a descriptor of /proc/PID/mem */
     int64_t end;         /* when patience ends, in milliseconds of the monotonic clock */
+    int64_t next;        /* when one more thread goes on, should the request not be taken by then */
     uint64_t own_mask;   /* what threads have blocked while they are traced */
     uint32_t count;
     struct tracee all[MAX_THREADS];
@@ -57,15 +59,16 @@ static void seize_threads(struct tracees *tracees) {
     HOST1(close, directory);
 }
 
-static int is_parked(const struct tracees *tracees) {
+/** Whether the process has taken the request and, with `all`, all its threads are parked. */
+static int has_taken(const struct tracees *tracees, int all) {
     struct { uint64_t magic; uint32_t abi_version, quiesce, threads, parked; } state;
     _Static_assert(__builtin_offsetof(struct proc_state, parked) == 20, "the first fields of ProcState");
     if (HOST4(pread64, tracees->memory, &state, sizeof state, base_address() + PROC_AREA_OFFSET) != sizeof state) return 0;
-    return state.magic == PROC_MAGIC && state.quiesce && state.parked == state.threads;
+    return state.magic == PROC_MAGIC && state.quiesce && (!all || state.parked == state.threads);
 }
 
-/** A thread has ended or stands: takes it off the list or, unless `stays`, lets it go on with the signal that it was to get. */
-static int settle(struct tracees *tracees, int32_t tid, uint32_t status, int stays) {
+/** A thread has ended or stands: takes it off the list, notes that it stands, or hands on the signal that it was to get. */
+static int settle(struct tracees *tracees, int32_t tid, uint32_t status) {
     uint32_t index = 0;
     while (index < tracees->count && tracees->all[index].tid != tid) index++;
     if (index == tracees->count) return 0;
@@ -78,10 +81,21 @@ static int settle(struct tracees *tracees, int32_t tid, uint32_t status, int sta
         tracee->has_mask = trace(PTRACE_GETSIGMASK, tid, 8, &tracee->mask) == 0;
         trace(PTRACE_SETSIGMASK, tid, 8, &tracees->own_mask);
     }
-    int is_event = status >> 16 != 0;
-    if (is_event && stays) return 1;
-    trace(PTRACE_CONT, tid, 0, (void *)(uint64_t)(is_event ? 0 : status >> 8 & 0xff));
-    return 0;
+    tracee->stands = status >> 16 != 0;
+    if (!tracee->stands) trace(PTRACE_CONT, tid, 0, (void *)(uint64_t)(status >> 8 & 0xff));
+    return tracee->stands;
+}
+
+static void go_on(struct tracees *tracees) {
+    int64_t now = now_milliseconds();
+    int alone = !has_taken(tracees, 0);
+    for (uint32_t index = 0; index < tracees->count; index++) {
+        struct tracee *tracee = &tracees->all[index];
+        if (!tracee->stands || (alone && now < tracees->next)) continue;
+        tracees->next = now + ALONE_MILLISECONDS;
+        tracee->stands = 0;
+        trace(PTRACE_CONT, tracee->tid, 0, 0);
+    }
 }
 
 static void let_park(struct tracees *tracees) {
@@ -89,10 +103,11 @@ static void let_park(struct tracees *tracees) {
         uint32_t status;
         int32_t tid = (int32_t)HOST4(wait4, -1, &status, WNOHANG_ | WALL_, 0);
         if (tid > 0) {
-            settle(tracees, tid, status, 0);
+            settle(tracees, tid, status);
             continue;
         }
-        if (is_parked(tracees)) return;
+        if (has_taken(tracees, 1)) return;
+        go_on(tracees);
         pause_shortly();
     }
 }
@@ -102,12 +117,12 @@ static void leave(struct tracees *tracees, struct tracee *tracee) {
     int32_t tid = tracee->tid;
     uint64_t mask = 0;
     uint32_t status;
-    trace(PTRACE_INTERRUPT, tid, 0, 0);
-    for (;;) {
+    if (!tracee->stands) trace(PTRACE_INTERRUPT, tid, 0, 0);
+    while (!tracee->stands) {
         int64_t got = HOST4(wait4, tid, &status, WNOHANG_ | WALL_, 0);
         if (got < 0 || (got == 0 && is_late(tracees))) return;
         if (got == 0) pause_shortly();
-        else if (settle(tracees, tid, status, 1)) break;
+        else if (settle(tracees, tid, status)) break;
     }
     trace(PTRACE_GETSIGMASK, tid, 8, &mask);
     if (mask == tracees->own_mask && tracee->has_mask) trace(PTRACE_SETSIGMASK, tid, 8, &tracee->mask);
@@ -121,7 +136,7 @@ _Noreturn void park_stopped(const char *pid, const char *milliseconds) {
     tracees.memory = open_of(tracees.pid, "/mem");
     seize_threads(&tracees);
     let_park(&tracees);
-    int parked = is_parked(&tracees);
+    int parked = has_taken(&tracees, 1);
     tracees.end = now_milliseconds() + LEAVE_MILLISECONDS;
     for (uint32_t left = tracees.count; left > 0; left--) leave(&tracees, &tracees.all[left - 1]);
     HOST1(exit_group, !parked);

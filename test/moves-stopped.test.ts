@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { carry } from "./moves/carry.ts";
 import { useLab } from "./own-lab.ts";
 
-const NAMES = ["stopped", "stoppedthreads"];
+const NAMES = ["stopped", "stoppedthreads", "stoppedworkers"];
 
 const lab = useLab();
 

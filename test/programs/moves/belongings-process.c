@@ -23,8 +23,8 @@
 #include <sys/time.h>
 
 /* A process of threads in all sorts of states is stopped with a signal pending: it takes that signal when it is continued, no
- * sooner, and is continued once; its parent hears of that alone. */
-struct watched { volatile int taken, continued, polls, may_end; volatile uint64_t turns; };
+ * sooner, and is continued once; its parent hears of that alone. The signal is for any thread, or not for the first one. */
+struct watched { volatile int taken, continued, polls, is_ready, may_end; volatile uint64_t turns; };
 static struct watched *watched;
 static volatile int parent_heard;
 static void count_taken(int number) { number == SIGCONT ? watched->continued++ : watched->taken++; }
@@ -46,7 +46,7 @@ static void *wait_often(void *argument) {
     (void)argument;
     for (;;) watched->polls++, pause_ms(1);
 }
-void item_stoppedthreads(void) {
+static void stop_threads(int first_takes_signal) {
     struct sigaction hearing = { .sa_sigaction = hear, .sa_flags = SA_SIGINFO | SA_RESTART };
     int status;
     watched = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -56,10 +56,14 @@ void item_stoppedthreads(void) {
         pthread_t thread;
         signal(SIGUSR1, count_taken), signal(SIGCONT, count_taken);
         pthread_create(&thread, NULL, turn, NULL), pthread_create(&thread, NULL, wait_masked, NULL), pthread_create(&thread, NULL, wait_often, NULL);
+        sigset_t set;
+        sigemptyset(&set), sigaddset(&set, SIGUSR1);
+        if (!first_takes_signal) pthread_sigmask(SIG_BLOCK, &set, NULL);
+        watched->is_ready = 1;
         while (!watched->may_end || !watched->taken || !watched->continued) pause_ms(5);
         _exit(watched->taken == 1 && watched->continued == 1 ? 5 : 6);
     }
-    while (!watched->turns || !watched->polls) pause_ms(5);
+    while (!watched->is_ready || !watched->turns || !watched->polls) pause_ms(5);
     CHECK(kill(pid, SIGSTOP) == 0 && waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) && kill(pid, SIGUSR1) == 0);
     uint64_t turns = watched->turns;
     int polls = watched->polls;
@@ -73,6 +77,8 @@ void item_stoppedthreads(void) {
     watched->may_end = 1;
     CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 5);
 }
+void item_stoppedthreads(void) { stop_threads(1); }
+void item_stoppedworkers(void) { stop_threads(0); }
 
 void item_sysv(void) {
     int memory = shmget(0x4d4f, 12288, IPC_CREAT | 0600), set = semget(0x4d50, 3, IPC_CREAT | 0600), queue = msgget(0x4d51, IPC_CREAT | 0600);

@@ -21,7 +21,8 @@ void wait_for_go(void);
 void pause_ms(int milliseconds);
 
 #define ITEMS(M) \
-    M(files) M(deleted) M(directories) M(append) M(pipes) M(packets) M(fifos) M(terminal) M(groups) M(stopped) M(stoppedthreads) M(zombies) \
+    M(files) M(deleted) M(directories) M(append) M(pipes) M(packets) M(fifos) M(terminal) M(groups) M(stopped) M(stoppedthreads) M(stoppedworkers) \
+    M(zombies) \
     M(streams) M(datagrams) M(seqpackets) M(listening) M(passed) M(abstract) M(tcp4) M(tcp6) M(halfclosed) M(udp) M(netlink) \
     M(eventfds) M(signalfds) M(timerfds) M(epolls) M(inotify) M(memfds) M(pidfds) \
     M(sysv) M(posixshm) M(anonymous) M(flocks) M(ranges) M(ofds) M(leases) \
