@@ -67,6 +67,10 @@ class FunctionWriter implements PieceHooks {
     return returned.length === 0 ? "i64" : `{ ${["i64", ...returned.map(() => "i64")].join(", ")} }`;
   }
 
+  isDeadAbove(): boolean {
+    return false;
+  }
+
   /** The function's blocks: all that is reached without entering another function. */
   #blocks(): Block[] {
     const found = new Set<Block>([this.#head]);

@@ -87,6 +87,10 @@ export class FormInsn implements Insn<IrValue> {
     return this.#sem.trunc(this.#number(operand), 8);
   }
 
+  writeScalar(operand: number, value: IrValue, above: number): void {
+    this.write(operand, this.#sem.setLane(this.read(above), value.width, 0, value));
+  }
+
   write(operand: number, value: IrValue): void {
     const sem = this.#sem;
     switch (this.kind(operand)) {

@@ -7,7 +7,7 @@
 
 import { FLOW, type Flow } from "../x86/index.ts";
 import { type CodeMap, type JumpTable, MARK } from "./code-map.ts";
-import type { Live } from "./variables.ts";
+import { type Live, NOTHING_LIVE } from "./variables.ts";
 
 export interface Block {
   readonly start: number;
@@ -145,7 +145,7 @@ export class Graph {
       isHead: false,
       isEntered: false,
       order: -1,
-      live: { rare: 0, vectors: 0 },
+      live: NOTHING_LIVE,
     });
     return rest;
   }

@@ -1,5 +1,6 @@
 export { type CodeMap, type CodeSegment, MARK, type Shape } from "./code-map.ts";
 export { type Discovery, discover } from "./discover.ts";
+export type { UnsupportedShape } from "./effects.ts";
 export type { Block, Piece } from "./graph.ts";
 export {
   type CodePart,
@@ -7,7 +8,6 @@ export {
   liftFile,
   onlyPart,
   type Shard,
-  type UnsupportedShape,
   writeShards,
 } from "./module.ts";
 export { finishTranslation, linkerScript, type TranslationFacts } from "./translation-file.ts";

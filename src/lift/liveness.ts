@@ -1,5 +1,6 @@
 // What can still be read of flags, mask registers and vector registers, over the whole file and across calls. Inside a
-// function this is ordinary liveness. Across functions nothing is assumed of code that is known: what a return point reads
+// function this is ordinary liveness, but that of the upper parts of vector registers, which scalar instructions hand through
+// and moves hand on: they are live where what they end up in is. Across functions nothing is assumed of code that is known: what a return point reads
 // before it writes is live at the returns of every function that may return there, and what a function reads before it
 // writes is live at its calls. Only towards other files do we rely on the psABI: neither calls nor returns carry flags; calls
 // carry the first eight vector registers, returns the first two, and neither any mask register. Calls of unknown code are
@@ -19,6 +20,7 @@ import type { FrameRange } from "../elf/index.ts";
 import { FLOW } from "../x86/index.ts";
 import { MARK } from "./code-map.ts";
 import type { Block, Graph } from "./graph.ts";
+import type { Flow } from "./probe.ts";
 import { ALL_LIVE, ARGUMENT_VECTORS_LIVE, type Live, REGISTERS_LIVE, RESULT_VECTORS_LIVE } from "./variables.ts";
 
 /** What an instruction does to the variables of which liveness is computed. */
@@ -27,11 +29,29 @@ export interface Effects {
   readonly uses: Live;
   /** What it writes whatever happens. */
   readonly kills: Live;
-  /** What of that it takes as it is from memory. */
+  /** What of that it takes as it is from memory; of `upper` nothing is told. */
   readonly restores: Live;
+  /** Parts in `upper` that it makes of others. */
+  readonly flows: readonly Flow[];
 }
 
-/** What is taken of code that is not known, for one of the two masks. */
+/** What is live before an instruction of that behind it. */
+export function liveBefore({ uses, kills, flows }: Effects, live: Live): Live {
+  return {
+    rare: uses.rare | (live.rare & ~kills.rare),
+    vectors: uses.vectors | (live.vectors & ~kills.vectors),
+    upper: uses.upper | through(live.upper, kills.upper, flows),
+  };
+}
+
+/** What must be live before for `live` to be live behind what kills and hands on. */
+function through(live: number, kills: number, flows: Iterable<Flow>): number {
+  let before = live & ~kills;
+  for (const { to, from } of flows) if (live & to) before |= from;
+  return before;
+}
+
+/** What is taken of code that is not known, for one of the masks. */
 interface Agreement {
   readonly mask: keyof Live;
   /** What calls and returns carry at all. */
@@ -42,22 +62,24 @@ interface Agreement {
   readonly returned: number;
 }
 
-const AGREEMENTS: readonly Agreement[] = [
-  { mask: "rare", carried: REGISTERS_LIVE, taken: 0, returned: 0 },
-  { mask: "vectors", carried: -1, taken: ARGUMENT_VECTORS_LIVE, returned: RESULT_VECTORS_LIVE },
-];
+const RARE: Agreement = { mask: "rare", carried: REGISTERS_LIVE, taken: 0, returned: 0 };
+const OF_VECTORS = { carried: -1, taken: ARGUMENT_VECTORS_LIVE, returned: RESULT_VECTORS_LIVE };
+const VECTORS: Agreement = { mask: "vectors", ...OF_VECTORS };
+const UPPER: Agreement = { mask: "upper", ...OF_VECTORS };
 
 /** Fills in `live` of every block; gives what is live after each block's last instruction. */
 export function computeLive(graph: Graph, effectsAt: (pc: number) => Effects): Map<Block, Live> {
   const { nodes, sharing } = new Network(graph);
   const ofInstructions = nodes.map(({ block }) => block.pcs.map(effectsAt));
-  const [rare, vectors] = AGREEMENTS.map((agreement) =>
-    new Solver(graph, sharing, agreement).solve(nodes, ofInstructions),
-  );
+  const solve = (agreement: Agreement, restored?: (node: number) => number): Solution =>
+    new Solver(graph, sharing, agreement).solve(nodes, ofInstructions, restored);
+  const [rare, vectors] = [solve(RARE), solve(VECTORS)];
+  // Who restores a register restores all of it.
+  const upper = solve(UPPER, (node) => (vectors.restored[node]! & 0xffff) * 0x10001);
   const after = new Map<Block, Live>();
   nodes.forEach(({ block }, i) => {
-    block.live = { rare: rare!.live[i]!, vectors: vectors!.live[i]! };
-    after.set(block, { rare: rare!.after[i]!, vectors: vectors!.after[i]! });
+    block.live = { rare: rare.live[i]!, vectors: vectors.live[i]!, upper: upper.live[i]! };
+    after.set(block, { rare: rare.after[i]!, vectors: vectors.after[i]!, upper: upper.after[i]! });
   });
   return after;
 }
@@ -155,6 +177,7 @@ interface Node {
   live: number;
   uses: number;
   kills: number;
+  flows: readonly Flow[];
   /** What is as it was loaded from memory at the block's end, and nothing in it has read since. */
   restores: number;
   /** What of it is for others than the function's own code. */
@@ -234,6 +257,7 @@ class Network {
       live: 0,
       uses: 0,
       kills: 0,
+      flows: [],
       restores: 0,
       restored: 0,
       liveAtReturn: 0,
@@ -276,6 +300,13 @@ class Network {
   }
 }
 
+/** By node: what is live at the start and after the last instruction, and what is loaded for others. */
+interface Solution {
+  readonly live: Int32Array;
+  readonly after: Int32Array;
+  readonly restored: Int32Array;
+}
+
 class Solver {
   readonly #graph: Graph;
   readonly #sharing: readonly Node[];
@@ -292,18 +323,29 @@ class Solver {
   }
 
   /** Forgets what is known of a node, whose instructions have these effects. */
-  #reset(node: Node, ofInstructions: readonly Effects[]): void {
+  #reset(node: Node, ofInstructions: readonly Effects[], restored: number): void {
     let [uses, kills, restores] = [0, 0, 0];
     const { mask } = this.#agreement;
+    // By the part that is made.
+    const flows = new Map<number, Flow>();
     for (const effects of ofInstructions) {
+      if (mask === "upper") {
+        const [killed, known] = [kills, [...flows.values()]];
+        uses |= through(effects.uses.upper, killed, known);
+        const made = effects.flows.map(({ to, from }) => ({ to, from: through(from, killed, known) }));
+        for (const { to } of known) if (to & effects.kills.upper) flows.delete(to);
+        for (const { to, from } of made) flows.set(to, { to, from: from | (flows.get(to)?.from ?? 0) });
+        kills |= effects.kills.upper;
+        continue;
+      }
       uses |= effects.uses[mask] & ~kills;
       kills |= effects.kills[mask];
       restores = (restores & ~effects.uses[mask] & ~effects.kills[mask]) | effects.restores[mask];
     }
     node.isQueued = true;
-    [node.uses, node.kills, node.restores] = [uses, kills, restores];
+    [node.uses, node.kills, node.flows, node.restores] = [uses, kills, [...flows.values()], restores];
     node.live = 0;
-    node.restored = 0;
+    node.restored = restored;
     node.liveAtReturn = this.#agreement.returned;
     if (node.hub) node.hub.live = 0;
   }
@@ -312,9 +354,10 @@ class Solver {
   solve(
     nodes: readonly Node[],
     ofInstructions: readonly (readonly Effects[])[],
-  ): { readonly live: Int32Array; readonly after: Int32Array } {
+    restored: (node: number) => number = () => 0,
+  ): Solution {
     nodes.forEach((node, i) => {
-      this.#reset(node, ofInstructions[i]!);
+      this.#reset(node, ofInstructions[i]!, restored(i));
     });
     this.#settle(nodes.slice());
     // What is restored for others is live at returns, and that may be what makes another's use of it plain.
@@ -324,6 +367,7 @@ class Solver {
     return {
       live: Int32Array.from(nodes, (node) => node.live),
       after: Int32Array.from(nodes, (node) => this.#liveOut(node)),
+      restored: Int32Array.from(nodes, (node) => node.restored),
     };
   }
 
@@ -395,7 +439,7 @@ class Solver {
       if (block.flow === FLOW.indirectJump && !block.table) this.#liveAtIndirectReturns |= atReturn;
     }
 
-    const live = node.live | node.uses | (this.#liveOut(node) & ~node.kills);
+    const live = node.live | node.uses | through(this.#liveOut(node), node.kills, node.flows);
     const isLiveChanged = live !== node.live;
     node.live = live;
     if (node.isInnerTarget) node.hub!.live |= live;

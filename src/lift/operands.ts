@@ -123,6 +123,11 @@ export class LiftInsn implements Insn<IrValue> {
     }
   }
 
+  writeScalar(operand: number, value: IrValue, above: number): void {
+    const [to, from] = [this.#operand(operand).register, this.#operand(above).register];
+    this.#sem.setVector(to, this.#sem.withLow(to, from, value), "zero");
+  }
+
   writeIf(condition: IrValue, operand: number, value: IrValue): void {
     const sem = this.#sem;
     const o = this.#operand(operand);

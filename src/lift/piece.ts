@@ -17,7 +17,7 @@ import type { CodeMap } from "./code-map.ts";
 import { emptyState, type Incoming, merge, snapshot } from "./edges.ts";
 import { Transfers } from "./exits.ts";
 import { type Block, type Graph, naturalLoop, type Piece } from "./graph.ts";
-import { type Effects, jumpsAnywhere } from "./liveness.ts";
+import { type Effects, jumpsAnywhere, liveBefore } from "./liveness.ts";
 import { changedByLoop, Loop } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import type { PrivateFrame } from "./private-frames.ts";
@@ -30,7 +30,9 @@ import {
   IN_MEMORY,
   isLive,
   type Live,
+  LOW_FIRST,
   PARAMETERS,
+  upperBitsAbove,
   VARIABLE_COUNT,
   VARIABLES,
 } from "./variables.ts";
@@ -110,7 +112,7 @@ export class PieceWriter implements PieceHooks {
   #pc = 0;
   /** The block at hand, and what is live before each of its instructions if somebody has asked. */
   #block: Block | null = null;
-  #liveFlags: { readonly block: Block; readonly at: ReadonlyMap<number, number> } | null = null;
+  #liveAround: { readonly block: Block; readonly at: ReadonlyMap<number, { before: Live; after: Live }> } | null = null;
   #blockEnd = 0;
   #tableIndex: IrValue | null = null;
   #tableBase: IrValue | null = null;
@@ -212,27 +214,33 @@ export class PieceWriter implements PieceHooks {
 
   landing(pc: number, state: readonly Slot[]): Landing {
     // A handler finds registers as they are, but flags that nothing reads it finds as somebody left them.
-    const flags = this.#flagsLiveAt(pc) & FLAGS_LIVE;
-    const live = { rare: (ALL_LIVE.rare & ~FLAGS_LIVE) | flags, vectors: ALL_LIVE.vectors };
+    const flags = this.#liveAt(pc).before.rare & FLAGS_LIVE;
+    const live = { ...ALL_LIVE, rare: (ALL_LIVE.rare & ~FLAGS_LIVE) | flags };
     const label = this.#addExit({ kind: "fault", state, live });
     return { label, guest: pc - this.#context.map.low };
   }
 
-  /** What of `rare` can be read from an instruction of the block at hand on. */
-  #flagsLiveAt(pc: number): number {
-    const { block, effectsAt, liveAfter } = { block: this.#block!, ...this.#context };
-    if (this.#liveFlags?.block !== block) {
-      const at = new Map<number, number>();
-      let live = liveAfter.get(block)!.rare;
+  isDeadAbove(register: number, width: number): boolean {
+    const bits = upperBitsAbove(LOW_FIRST + register, width);
+    return bits !== null && (this.#liveAt(this.#pc).after.upper & bits) === 0;
+  }
+
+  /** What can be read from an instruction of the block at hand on, and what from behind it. */
+  #liveAt(pc: number): { readonly before: Live; readonly after: Live } {
+    const block = this.#block!;
+    if (this.#liveAround?.block !== block) {
+      const { effectsAt, liveAfter } = this.#context;
+      const at = new Map<number, { before: Live; after: Live }>();
+      let live = liveAfter.get(block)!;
       for (const here of block.pcs.toReversed()) {
-        const { uses, kills } = effectsAt(here);
-        live = (live & ~kills.rare) | uses.rare;
-        at.set(here, live);
+        const before = liveBefore(effectsAt(here), live);
+        at.set(here, { before, after: live });
+        live = before;
       }
-      this.#liveFlags = { block, at };
+      this.#liveAround = { block, at };
     }
     // Code of other blocks may be written on the way (#callImport).
-    return this.#liveFlags.at.get(pc) ?? ALL_LIVE.rare;
+    return this.#liveAround.at.get(pc) ?? { before: ALL_LIVE, after: ALL_LIVE };
   }
 
   skipIf(condition: IrValue): void {

@@ -53,6 +53,8 @@ export interface PieceHooks {
   skipIf(condition: IrValue): void;
   /** Label of an exit at which the interpreter goes on at `pc` with the given state. */
   landing(pc: number, state: readonly Slot[]): Landing;
+  /** Whether nobody reads what a vector register holds above its low `width` bits, up to 128, behind the instruction at hand. */
+  isDeadAbove(register: number, width: number): boolean;
 }
 
 /** What a LiftSem knows of the file. */
@@ -272,8 +274,8 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   setVector(number: number, value: IrValue, above: "merge" | "zero"): void {
     const { width } = value;
     if (width < 128) {
-      const full =
-        above === "zero" ? this.zext(value, 128) : this.setLane(this.read(LOW_FIRST + number), width, 0, value);
+      const isMerged = above === "merge" || this.#hooks.isDeadAbove(number, width);
+      const full = isMerged ? this.withLow(number, number, value) : this.zext(value, 128);
       this.setVector(number, full, above);
       return;
     }
@@ -282,6 +284,14 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     else if (above === "zero") this.write(MID_FIRST + number, this.int(128, 0));
     if (width >= 512) this.write(HIGH_FIRST + number, this.bits(value, 256, 256));
     else if (above === "zero") this.write(HIGH_FIRST + number, this.int(256, 0));
+  }
+
+  /** What is to be in a vector register: `value` in the low bits, above it, up to 128, what another holds there. */
+  withLow(number: number, above: number, value: IrValue): IrValue {
+    // LLVM needs no instruction to put a scalar into what it may choose.
+    const isDead = this.#hooks.isDeadAbove(number, value.width);
+    const rest = isDead ? this.fn.named(128, "<2 x i64>", "poison") : this.read(LOW_FIRST + above);
+    return this.setLane(rest, value.width, 0, value);
   }
 
   mask(number: number): IrValue {

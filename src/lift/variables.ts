@@ -98,12 +98,14 @@ const MASK_BIT = FLAG_NAMES.length;
 const VECTOR_BIT = MASK_BIT + 8;
 
 /**
- * What is live (liveness.ts), as two masks: flags, mask registers and vector registers from the 16th on, these as a whole;
- * and the first 16 vector registers, from bit 0 their low 128 bits, from bit 16 the rest of each. Or part of that.
+ * What is live (liveness.ts), as three masks: flags, mask registers and vector registers from the 16th on, these as a whole;
+ * the first 16 vector registers, from bit 0 their low 128 bits, from bit 16 the rest of each; and of those low 128 bits what
+ * scalars leave alone, from bit 0 bits 32 to 63, from bit 16 bits 64 to 127. Or part of that.
  */
 export interface Live {
   readonly rare: number;
   readonly vectors: number;
+  readonly upper: number;
 }
 
 /** The bit of a variable in `rare`; 0 = it is not in it. */
@@ -122,23 +124,52 @@ export function vectorBit(variable: number): number {
   return 1 << (variable < MID_FIRST ? register : register + 16);
 }
 
+/** Parts of the low 128 bits of a vector register. */
+export const UPPER_PARTS = ["middle", "high"] as const;
+
+/** The bit in `upper` of a part of a variable; 0 = it has none. */
+export function upperBit(variable: number, part: (typeof UPPER_PARTS)[number]): number {
+  const register = variable - LOW_FIRST;
+  if (register < 0 || register >= NEW_VECTOR_FIRST) return 0;
+  return 1 << (part === "middle" ? register : register + 16);
+}
+
+/** The bits in `upper` of what a variable holds above `width` bits; null = that is not told apart. */
+export function upperBitsAbove(variable: number, width: number): number | null {
+  const high = upperBit(variable, "high");
+  if (high === 0 || width < 32) return null;
+  return width < 64 ? high | upperBit(variable, "middle") : high;
+}
+
+export const NOTHING_LIVE: Live = { rare: 0, vectors: 0, upper: 0 };
+
+/** The bits of a variable. */
+export function bitsOf(variable: number): Live {
+  const upper = upperBit(variable, "middle") | upperBit(variable, "high");
+  return { rare: rareBit(variable), vectors: vectorBit(variable), upper };
+}
+
+export function or(a: Live, b: Live): Live {
+  return { rare: a.rare | b.rare, vectors: a.vectors | b.vectors, upper: a.upper | b.upper };
+}
+
 const RARE_BITS = VARIABLES.map((_, v) => rareBit(v));
 const VECTOR_BITS = VARIABLES.map((_, v) => vectorBit(v));
 
 /** Whether a variable is among what is live; general registers always are. */
-export function isLive(variable: number, { rare, vectors }: Live): boolean {
+export function isLive(variable: number, { rare, vectors }: Pick<Live, "rare" | "vectors">): boolean {
   const [rareOne, vectorOne] = [RARE_BITS[variable]!, VECTOR_BITS[variable]!];
   return (rareOne | vectorOne) === 0 || (rare & rareOne) !== 0 || (vectors & vectorOne) !== 0;
 }
 
 const ALL_RARE = (1 << (VECTOR_BIT + 16)) - 1;
 /** All that liveness is computed of. */
-export const ALL_LIVE: Live = { rare: ALL_RARE, vectors: -1 };
+export const ALL_LIVE: Live = { rare: ALL_RARE, vectors: -1, upper: -1 };
 /** The flags, in `rare`. */
 export const FLAGS_LIVE = (1 << MASK_BIT) - 1;
 /** The registers, in `rare`. */
 export const REGISTERS_LIVE = ALL_RARE & ~FLAGS_LIVE;
-/** Vector registers that functions take arguments in, and those that they return results in, in `vectors`. */
+/** Vector registers that functions take arguments in, and those that they return results in, in `vectors` and in `upper`. */
 export const [ARGUMENT_VECTORS_LIVE, RESULT_VECTORS_LIVE] = [0x00ff00ff, 0x00030003];
 
 export function flagVariable(flag: Flag): number {

@@ -9,6 +9,7 @@ export {
   UNALIGNED_SECTION,
   UNALIGNED_WORDS,
 } from "./guarded-memory.ts";
+export type { IrLaneOp, IrLaneOp1 } from "./lane-ops.ts";
 export { IrMemory } from "./memory.ts";
 export { IrNativeOps } from "./native-ops.ts";
 export { IrOps } from "./ops.ts";

@@ -47,6 +47,7 @@ export class IrLaneOps extends IrIntegerOps {
     if (op === "and") return this.and(a, b);
     if (op === "or") return this.or(a, b);
     if (op === "xor") return this.xor(a, b);
+    if (op === "eq" && a === b) return this.not(this.int(a.width, 0));
     const type = laneType(a.width, laneBits);
     const [x, y] = [this.fn.text(a, type), this.fn.text(b, type)];
     if (has(INSTRUCTIONS, op)) return this.fn.value(a.width, type, `${INSTRUCTIONS[op]} ${type} ${x}, ${y}`);

@@ -92,7 +92,7 @@ function compareSingle(bits: FloatBits): Semantic {
     const lane = compareLanes(s, bits, a, b, insn.immediate(first + 2, 8), fieldBits);
     if (insn.kind(0) === "mask") writeLaneMask(s, insn, bits, lane);
     else if (insn.encoding === "legacy") insn.write(0, lane);
-    else insn.write(0, s.setLane(insn.read(1), bits, 0, lane));
+    else insn.writeScalar(0, lane, 1);
   };
 }
 

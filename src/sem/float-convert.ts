@@ -84,7 +84,7 @@ function integerToScalar(to: FloatBits, signed: boolean): Semantic {
     const integer = insn.read(firstSource(insn) + 1);
     const value = s.intToFp(s.w(integer), integer, to, signed);
     if (insn.encoding === "legacy") return insn.write(0, value);
-    insn.write(0, s.setLane(insn.read(1), to, 0, value));
+    insn.writeScalar(0, value, 1);
   };
 }
 

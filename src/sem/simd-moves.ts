@@ -51,12 +51,12 @@ function moveScalar(width: number): Semantic {
       else s.storeIf(mask, insn.address(0), value);
     } else if (insn.kind(1) === "memory") {
       const value = scalar(s, insn, 1, width);
-      insn.write(0, s.zext(maskedScalar(s, insn, value, insn.read(0)), 128));
+      insn.write(0, s.zext(maskedScalar(s, insn, value), 128));
     } else if (insn.opCount === 2) {
       insn.write(0, low(s, insn.read(1), width));
     } else {
-      const value = maskedScalar(s, insn, low(s, insn.read(2), width), insn.read(0));
-      insn.write(0, s.setLane(insn.read(1), width, 0, value));
+      const value = maskedScalar(s, insn, low(s, insn.read(2), width));
+      insn.writeScalar(0, value, 1);
     }
   };
 }

@@ -120,23 +120,21 @@ export function result<V>(s: Sem<V>, insn: Insn<V>, laneBits: number, value: V):
   insn.writeMasked(0, laneBits, value);
 }
 
-/** A scalar under bit 0 of the opmask: the old low bits of `old`, or 0, where it is not selected. */
-export function maskedScalar<V>(s: Sem<V>, insn: Insn<V>, value: V, old: V): V {
+/** A scalar under bit 0 of the opmask: the low bits of the destination, or 0, where it is not selected. */
+export function maskedScalar<V>(s: Sem<V>, insn: Insn<V>, value: V): V {
   const mask = insn.opmask(1);
   if (mask === null) return value;
   const width = s.w(value);
-  return s.select(mask, value, s.select(insn.zeroing(), s.int(width, 0), low(s, old, width)));
+  return s.select(mask, value, s.select(insn.zeroing(), s.int(width, 0), low(s, insn.read(0), width)));
 }
 
 /** Writes a scalar result; the rest of the 128 bits comes from the destination (legacy) or from operand `upper`. */
 export function scalarResult<V>(s: Sem<V>, insn: Insn<V>, value: V, upper = 1): void {
-  const width = s.w(value);
   if (insn.encoding === "legacy") {
     insn.write(0, value);
     return;
   }
-  const masked = maskedScalar(s, insn, value, insn.read(0));
-  insn.write(0, s.setLane(insn.read(upper), width, 0, masked));
+  insn.writeScalar(0, maskedScalar(s, insn, value), upper);
 }
 
 /** Width of the blocks in which instructions work that do not cross lanes of 128 bits. */

@@ -276,6 +276,8 @@ export interface Insn<V> {
    * mm: the low 64 bits of the physical register, all ones above them. mask: zero-extended.
    */
   write(operand: number, value: V): void;
+  /** Writes the low bits of a vector register; up to 128 bits it becomes what register operand `above` is there, and 0 beyond. */
+  writeScalar(operand: number, value: V, above: number): void;
   /** `write` to a general register where the condition is 1; else it keeps all its bits (no zero extension of 32-bit forms). */
   writeIf(condition: V, operand: number, value: V): void;
   /** Immediate operand extended (by the instruction's rule) or cut to `width`. */

@@ -1,6 +1,6 @@
 // Makes programs of random floating-point instructions: chains in which NaNs, zeros of both signs, infinities and denormals
-// meet, with copies, merges, shuffles, stores, branches and loops between them. A program prints all that is in the
-// registers behind each chain.
+// meet, with copies, merges, shuffles, stores, branches and loops between them. A program prints what is in the
+// registers behind each chain, of some registers only part of it.
 
 import { randomFrom } from "../../src/base/index.ts";
 import { chainLines } from "./chain-lines.ts";
@@ -79,8 +79,19 @@ export function makeChains(seed: number): string {
   const randomLines = (): string[] => chainLines(below, shape, branchTo, instruction);
   const chain = (lines: readonly string[], number: number): string => {
     const load = Array.from({ length: REGISTERS }, (_, i) => `vmovups ${512 + i * 32}(%0), %%ymm${i}`);
-    const store = Array.from({ length: REGISTERS }, (_, i) => `vmovups %%ymm${i}, ${512 + i * 32}(%0)`);
-    const text = [...load, ...lines, ...store, "vzeroupper"].map((line) => `    "${line}\\n\\t"`).join("\n");
+    // What is neither stored nor left in a register nobody can read.
+    const stores = Array.from({ length: REGISTERS }, (_, i) => {
+      const at = `${512 + i * 32}(%0)`;
+      return pick([
+        [`vmovups %%ymm${i}, ${at}`],
+        [`movups %%xmm${i}, ${at}`],
+        [`movsd %%xmm${i}, ${at}`],
+        [`movss %%xmm${i}, ${at}`],
+        [],
+      ]);
+    });
+    const clear = Array.from({ length: REGISTERS }, (_, i) => `vxorps %%ymm${i}, %%ymm${i}, %%ymm${i}`);
+    const text = [...load, ...lines, ...stores.flat(), ...clear].map((line) => `    "${line}\\n\\t"`).join("\n");
     const clobbers = Array.from({ length: REGISTERS }, (_, i) => `"xmm${i}"`).join(", ");
     return `static __attribute__((noinline)) void chain${number}(void *p) {\n  __asm__ volatile(\n${text}\n    : : "r"(p) : "rcx", "memory", "cc", ${clobbers});\n}`;
   };

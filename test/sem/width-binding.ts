@@ -333,6 +333,10 @@ export function widthInsn(form: Form, use: Use, trace: Trace): Insn<Width> {
     read: (index) => width(bits(index)),
     registerNumber: () => width(8),
     write: written,
+    writeScalar: (index, value, above) => {
+      assert.ok(kind(index) === "vector" && kind(above) === "vector" && value.bits < 128);
+      written(index, value);
+    },
     writeIf: (c, index, value) => {
       is(c, 1);
       assert.equal(kind(index), "gpr");
