@@ -5,17 +5,29 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readElf } from "../../src/elf/index.ts";
 import { discover, liftFile } from "../../src/lift/index.ts";
-import { flagVariable, isLive, LOW_FIRST, MASK_FIRST, MID_FIRST } from "../../src/lift/variables.ts";
+import {
+  flagVariable,
+  isLive,
+  type Live,
+  LOW_FIRST,
+  MASK_FIRST,
+  MID_FIRST,
+  upperBit,
+} from "../../src/lift/variables.ts";
 import { FLOW, type Flow } from "../../src/x86/index.ts";
 import { elfOf } from "../cpu/one-instruction.ts";
 
 /** What is live after the last block that goes on so, in a file of these instructions. */
-function liveAfter(flow: Flow, ...instructions: readonly string[]): (variable: number) => boolean {
+function allAfter(flow: Flow, ...instructions: readonly string[]): Live {
   const bytes = Buffer.from(instructions.join("").replaceAll(" ", ""), "hex");
   const { context } = liftFile(discover(readElf(elfOf(bytes), "liveness")).map);
   const blocks = [...context.graph.blocks.values()].filter((block) => block.flow === flow);
   assert.ok(blocks.length > 0, "the code is found");
-  const live = context.liveAfter.get(blocks.at(-1)!)!;
+  return context.liveAfter.get(blocks.at(-1)!)!;
+}
+
+function liveAfter(flow: Flow, ...instructions: readonly string[]): (variable: number) => boolean {
+  const live = allAfter(flow, ...instructions);
   return (variable) => isLive(variable, live);
 }
 
@@ -109,4 +121,21 @@ test("vector registers that are loaded and not read are kept at returns", () => 
   const kept = liveAfter(FLOW.ret, "0f 10 1f" /* movups xmm3, [rdi] */, RET);
   assert.equal(kept(vector(3)), true);
   assert.equal(kept(vector(4)), false);
+});
+
+test("upper parts of vector registers are live where what they end up in is read", () => {
+  const before = (...instructions: readonly string[]): number =>
+    allAfter(FLOW.branch, "75 00" /* jne to the next instruction */, ...instructions, RET).upper;
+  const high = (number: number): number => upperBit(vector(number), "high");
+  const middle = (number: number): number => upperBit(vector(number), "middle");
+  const copy = "0f 28 da"; // movaps xmm3, xmm2
+  const [storeLow, storeAll] = ["f2 0f 11 1f" /* movsd [rdi], xmm3 */, "0f 11 1f" /* movups [rdi], xmm3 */];
+  assert.equal(before(copy, storeLow) & (high(2) | middle(2)), middle(2));
+  assert.equal(before(copy, storeAll) & (high(2) | middle(2)), high(2) | middle(2));
+  assert.equal(before(copy, storeAll) & (high(3) | middle(3)), 0);
+  const add = "f2 0f 58 da"; // addsd xmm3, xmm2
+  assert.equal(before(add, storeAll) & (high(2) | high(3)), high(3));
+  assert.equal(before("66 0f ef da" /* pxor xmm3, xmm2 */, storeLow) & (high(2) | high(3)), 0);
+  assert.equal(before("66 0f 58 da" /* addpd xmm3, xmm2: may raise exceptions */, storeLow) & high(2), high(2));
+  assert.equal(before("0f 12 da" /* movhlps xmm3, xmm2 */, storeLow) & (high(2) | high(3)), high(2));
 });
