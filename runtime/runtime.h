@@ -85,6 +85,7 @@ struct known_key { struct file_identity file; uint32_t key[4]; };
 struct proc_private {
     uint64_t map_cursor;       /* mappings without an address are placed downwards from here */
     uint64_t low_cursor;       /* the same for MAP_32BIT */
+    struct address_range stack; /* the first stack, where the kernel does not know it as one that grows */
     struct address_range freed[FREE_RANGES];
     uint32_t thread_lock;      /* guards the choice of a thread slot */
     uint32_t module_lock;      /* guards the module table */

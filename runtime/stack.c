@@ -27,6 +27,7 @@ static uint64_t map_stack(uint64_t needed, int protection) {
     for (unsigned i = 0; i < 64; i++, top -= 0x10000000) {
         int64_t at = map_exactly(top - bytes, bytes, protection, flags, -1, 0);
         if (at != (int64_t)(top - bytes)) continue;
+        if (under_qemu()) PROC_PRIVATE->stack = (struct address_range){ top - bytes, top };
         /* Everything else goes below the room that the stack may grow into. */
         PROC_PRIVATE->map_cursor = PAGE_DOWN(top - (room > bytes ? room : bytes)) - 0x10000000ull - ((shift >> 24 & 0xffff) << 12);
         return top;

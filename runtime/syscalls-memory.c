@@ -44,8 +44,14 @@ int64_t hc_sys_mprotect(struct cpu_state *cpu, const uint64_t *args) {
     if (args[2] & ~known) return -EINVAL;
     if ((args[2] & PROT_WRITE || !(args[2] & PROT_EXEC)) && range_is_guest(args[0], args[1]))
         modules_touched(args[0], args[0] + PAGE_UP(args[1]), 0);
-    uint64_t grows = args[2] & (PROT_GROWSDOWN | PROT_GROWSUP);
-    return guest_call_4(cpu, HOST_mprotect, args[0], args[1], (uint64_t)host_prot(args[2]) | grows, 0);
+    uint64_t start = args[0], bytes = args[1], grows = args[2] & (PROT_GROWSDOWN | PROT_GROWSUP);
+    const struct address_range *stack = &PROC_PRIVATE->stack;
+    if (grows == PROT_GROWSDOWN && start >= stack->start && start < stack->end) {
+        bytes += start - stack->start;
+        start = stack->start;
+        grows = 0;
+    }
+    return guest_call_4(cpu, HOST_mprotect, start, bytes, (uint64_t)host_prot(args[2]) | grows, 0);
 }
 
 int64_t hc_sys_munmap(struct cpu_state *cpu, const uint64_t *args) {

@@ -1,9 +1,9 @@
 // The values of variables on the edges between the blocks of a piece: what a predecessor leaves, and the phis where
 // several meet. Texts are made while the predecessor is being written, since a phi can only name what is defined there.
 
-import type { IrFunction } from "../llvm/index.ts";
-import { DEAD, LazyFlag, type LiftSem, type Slot } from "./sem.ts";
-import { isLive, type Live, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
+import { floatType, type IrValue, SplitValue } from "../llvm/index.ts";
+import { DEAD, LazyFlag, type LiftSem, REST_TYPE, type Slot, type SplitText } from "./sem.ts";
+import { isLive, type Live, upperBitsAbove, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
 
 /** A way into a block: from where, and with what in the variables. */
 export interface Incoming {
@@ -12,15 +12,30 @@ export interface Incoming {
   readonly state: readonly Slot[];
   /** Operand text by variable; undefined = as at the head, "" = dropped. */
   readonly texts: readonly (string | undefined)[];
+  /** By variable, of what is a scalar and a rest. */
+  readonly splits: ReadonlyMap<number, SplitText>;
 }
+
+/** Of what was dropped. */
+export const NO_SPLIT: SplitText = { width: 0, scalar: "zeroinitializer", rest: "zeroinitializer" };
 
 /** The state at the head of a piece: nothing has changed. */
 export function emptyState(): Slot[] {
   return new Array<Slot>(VARIABLE_COUNT).fill(undefined);
 }
 
-/** The state as it is now, for an edge that leaves the block being written; what is not live is dropped. */
-export function snapshot(sem: LiftSem, live: Live): Incoming {
+/** Whether nobody reads more of a variable than a scalar of this width. */
+export function isAllScalar(variable: number, width: number, { upper }: Live): boolean {
+  const bits = upperBitsAbove(variable, width);
+  return bits !== null && (upper & bits) === 0;
+}
+
+/**
+ * The state as it is now, for an edge that leaves the block being written; what is not live is dropped. What is in `widths` is
+ * handed on as a scalar of that width and a rest, and not as a whole.
+ */
+export function snapshot(sem: LiftSem, live: Live, widths: ReadonlyMap<number, number> = new Map()): Incoming {
+  const splits = new Map<number, SplitText>();
   const state = sem.state.slice();
   const texts: (string | undefined)[] = new Array<string | undefined>(VARIABLE_COUNT).fill(undefined);
   for (let v = 0; v < VARIABLE_COUNT; v++) {
@@ -30,18 +45,25 @@ export function snapshot(sem: LiftSem, live: Live): Incoming {
     if (!isLive(v, live)) slot = DEAD;
     if (slot instanceof LazyFlag) slot = sem.force(slot, true);
     state[v] = slot;
-    texts[v] = slot === DEAD ? "" : sem.fn.text(slot, VARIABLES[v]!.type);
+    if (slot === DEAD) {
+      texts[v] = "";
+      continue;
+    }
+    const wanted = widths.get(v);
+    const width = wanted ?? (slot instanceof SplitValue ? slot.scalar.width : undefined);
+    if (width !== undefined) splits.set(v, sem.splitText(slot, width, isAllScalar(v, width, live)));
+    if (wanted === undefined) texts[v] = sem.fn.text(slot, VARIABLES[v]!.type);
   }
-  return { label: sem.fn.label, state, texts };
+  return { label: sem.fn.label, state, texts, splits };
 }
 
 /** The state at the start of a block that all of `incoming` lead to: phis where they differ. */
-export function merge(fn: IrFunction, incoming: readonly Incoming[], nameAtHead: (variable: number) => string): Slot[] {
+export function merge(sem: LiftSem, incoming: readonly Incoming[], nameAtHead: (variable: number) => string): Slot[] {
   if (incoming.length === 1) return incoming[0]!.state.slice();
   const state = emptyState();
   for (let v = 0; v < VARIABLE_COUNT; v++) {
-    const first: string | undefined = incoming[0]!.texts[v];
-    if (incoming.every((edge) => edge.texts[v] === first)) {
+    const [slot, first] = [incoming[0]!.state[v], incoming[0]!.texts[v]];
+    if (incoming.every((edge) => edge.state[v] === slot || (first !== undefined && edge.texts[v] === first))) {
       state[v] = incoming[0]!.state[v];
       continue;
     }
@@ -49,9 +71,32 @@ export function merge(fn: IrFunction, incoming: readonly Incoming[], nameAtHead:
       state[v] = DEAD;
       continue;
     }
+    state[v] = mergeSplit(sem, incoming, v);
+    if (state[v] !== undefined) continue;
     const { type, width } = VARIABLES[v]!;
     const parts = incoming.map((edge) => `[ ${edge.texts[v] ?? nameAtHead(v)}, %${edge.label} ]`);
-    state[v] = fn.value(width, type, `phi ${type} ${parts.join(", ")}`);
+    state[v] = sem.fn.value(width, type, `phi ${type} ${parts.join(", ")}`);
   }
   return state;
+}
+
+/** The same of one variable that is a scalar of one width and a rest on all ways; else undefined. */
+function mergeSplit(sem: LiftSem, incoming: readonly Incoming[], variable: number): Slot {
+  const width = incoming[0]!.splits.get(variable)?.width;
+  if (width === undefined) return undefined;
+  const values: SplitValue[] = [];
+  for (const { state, splits } of incoming) {
+    const slot = state[variable];
+    if (splits.get(variable)?.width !== width || !(slot instanceof SplitValue)) return undefined;
+    values.push(slot);
+  }
+  const one = (part: "scalar" | "rest", type: string): IrValue => {
+    const texts = incoming.map(({ splits }) => splits.get(variable)![part]);
+    const value = values[0]![part];
+    if (values.every((other) => other[part] === value)) return value;
+    const arms = incoming.map(({ label }, i) => `[ ${texts[i]}, %${label} ]`);
+    return sem.fn.value(value.width, type, `phi ${type} ${arms.join(", ")}`);
+  };
+  const scalar = one("scalar", floatType(width, width));
+  return sem.split(scalar, one("rest", REST_TYPE));
 }

@@ -2,11 +2,11 @@
 // instructions could change becomes a phi, whose lines are filled in when the piece is done; LLVM drops those that turn out
 // to be the same all the time. The way in is a block of its own, before the head, where the paths from outside meet.
 
-import type { IrFunction, IrValue } from "../llvm/index.ts";
+import type { IrValue } from "../llvm/index.ts";
 import type { Instruction } from "../x86/index.ts";
-import type { Incoming } from "./edges.ts";
+import { type Incoming, NO_SPLIT } from "./edges.ts";
 import type { Block } from "./graph.ts";
-import { DEAD, type Slot } from "./sem.ts";
+import { DEAD, LiftSem, type Slot, type SplitText } from "./sem.ts";
 import {
   FLAG_FIRST,
   GPR_FIRST,
@@ -49,6 +49,22 @@ export function changedByLoop(instructions: Iterable<Instruction>): boolean[] {
   return changed;
 }
 
+/** Whose result is a scalar in a vector register that keeps the rest of it, by the last letters. */
+const SCALAR = /s([sd])$/;
+
+/** Widths of the scalars that the instructions write to vector registers, by variable, where there is one width. */
+export function scalarWidths(instructions: Iterable<Instruction>): Map<number, number> {
+  const widths = new Map<number, number>();
+  for (const { mnemonic, operands } of instructions) {
+    const letter = SCALAR.exec(mnemonic)?.[1];
+    if (letter === undefined || operands[0]?.kind !== "vector") continue;
+    const [variable, width] = [LOW_FIRST + operands[0].register, letter === "s" ? 32 : 64];
+    widths.set(variable, (widths.get(variable) ?? width) === width ? width : 0);
+  }
+  for (const [variable, width] of widths) if (width === 0) widths.delete(variable);
+  return widths;
+}
+
 /** What leads into a loop. */
 export interface LoopEntry {
   /** Label of the LLVM block before the head. */
@@ -56,6 +72,8 @@ export interface LoopEntry {
   readonly slots: readonly Slot[];
   /** Operand texts of what may change; undefined where the slot is. */
   readonly texts: readonly (string | undefined)[];
+  /** Of what may change, and is a scalar and a rest. */
+  readonly splits: ReadonlyMap<number, SplitText>;
 }
 
 /** One loop while its piece is being written. */
@@ -70,14 +88,22 @@ export class Loop {
   readonly #same: (boolean | undefined)[] = [];
 
   /** To be made at the start of the head's LLVM block; `isChanged` by variable, flags included. */
-  constructor(fn: IrFunction, head: Block, entry: LoopEntry, isChanged: readonly boolean[]) {
+  constructor(sem: LiftSem, head: Block, entry: LoopEntry, isChanged: readonly boolean[]) {
     this.head = head;
     this.#entry = entry;
     this.#prefix = `%l${head.start.toString(16)}_`;
-    this.#phis = VARIABLES.map(({ name, width, type }, v) =>
-      isChanged[v] ? fn.named(width, type, `${this.#prefix}${name}`) : undefined,
-    );
-    this.#fill = fn.hole();
+    this.#phis = VARIABLES.map(({ name, width, type }, v) => {
+      if (!isChanged[v]) return undefined;
+      const split = entry.splits.get(v);
+      const full = `${this.#prefix}${name}`;
+      return split ? sem.splitNamed(full, split.width) : sem.fn.named(width, type, full);
+    });
+    this.#fill = sem.fn.hole();
+  }
+
+  /** Widths of the scalars of what is a scalar and a rest, by variable. */
+  get splitWidths(): ReadonlyMap<number, number> {
+    return new Map([...this.#entry.splits].map(([variable, { width }]) => [variable, width]));
   }
 
   /** The state at the head. */
@@ -117,6 +143,12 @@ export class Loop {
     for (const [v, phi] of this.#phis.entries()) {
       if (!phi) continue;
       const { name, type } = VARIABLES[v]!;
+      const split = this.#entry.splits.get(v);
+      if (split) {
+        const latches = this.latches.map((latch) => [latch.splits.get(v) ?? NO_SPLIT, latch.label] as const);
+        lines += LiftSem.splitPhi(`${this.#prefix}${name}`, split.width, [[split, this.#entry.label], ...latches]);
+        continue;
+      }
       const parts = [`[ ${this.#entry.texts[v] ?? nameAtHead(v)}, %${this.#entry.label} ]`];
       for (const { label, texts } of this.latches) {
         // An empty text is what was dropped.

@@ -9,19 +9,28 @@
 
 import { CpuState, offsetOf } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
-import { IrFunction, type IrModule, IrValue, type Landing, PendingValue, TBAA } from "../llvm/index.ts";
+import { again, IrFunction, type IrModule, IrValue, type Landing, SplitValue, TBAA } from "../llvm/index.ts";
 import { TABLE } from "../sem/index.ts";
 import { FLOW, type Instruction } from "../x86/index.ts";
 import { bulkElementBytes, bulkSteps } from "./bulk.ts";
 import type { CodeMap } from "./code-map.ts";
-import { emptyState, type Incoming, merge, snapshot } from "./edges.ts";
+import { emptyState, type Incoming, isAllScalar, merge, NO_SPLIT, snapshot } from "./edges.ts";
 import { Transfers } from "./exits.ts";
 import { type Block, type Graph, naturalLoop, type Piece } from "./graph.ts";
 import { type Effects, jumpsAnywhere, liveBefore } from "./liveness.ts";
-import { changedByLoop, Loop } from "./loops.ts";
+import { changedByLoop, Loop, scalarWidths } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import type { PrivateFrame } from "./private-frames.ts";
-import { DEAD, LazyFlag, type LiftOptions, LiftSem, type PieceHooks, type Slot } from "./sem.ts";
+import {
+  DEAD,
+  LazyFlag,
+  type LiftOptions,
+  LiftSem,
+  type PieceHooks,
+  type Slot,
+  type SplitText,
+  whatMayBePending,
+} from "./sem.ts";
 import {
   ALL_LIVE,
   ARGUMENTS,
@@ -104,6 +113,8 @@ export class PieceWriter implements PieceHooks {
   readonly #exits: Exit[] = [];
   readonly #atHead: (IrValue | undefined)[] = new Array<IrValue | undefined>(VARIABLE_COUNT).fill(undefined);
   readonly #argumentTexts: string[] = [];
+  /** Widths of the scalars of what is a scalar and a rest at the head of a piece that loops, by variable. */
+  readonly #splitAtHead: ReadonlyMap<number, number>;
   /** The argument `pc`. */
   readonly #entryPc = new IrValue(64, undefined, [{ type: "i64", name: "%pc", block: 0 }]);
   /** Addresses of pages of the file that have been made in the LLVM block at hand. */
@@ -138,6 +149,7 @@ export class PieceWriter implements PieceHooks {
     // Where other threads run, one of them may ask for a poll that no signal of this thread's tells it of.
     this.#pollsRegister = context.options.variant !== "ordered" && size <= SHORT_PIECE_INSTRUCTIONS;
     this.#isLoop = piece.blocks.some((block) => block.successors.includes(piece.head));
+    this.#splitAtHead = this.#isLoop ? scalarWidths(this.#instructionsOf(piece.blocks)) : new Map();
   }
 
   /** Writes the function into its module. */
@@ -147,7 +159,7 @@ export class PieceWriter implements PieceHooks {
     for (const block of blocks) this.#writeBlock(block);
     const poll = head.isLoopHead ? this.#addPoll(head, emptyState()) : null;
     for (const exit of this.#exits) this.#writeExit(exit);
-    for (const loop of this.#loops.values()) loop.finish((variable) => this.valueAtHead(variable).views[0]!.name);
+    for (const loop of this.#loops.values()) loop.finish((variable) => this.#nameAtHead(variable));
     this.#writeStart(poll);
     this.#fn.finish();
   }
@@ -158,11 +170,23 @@ export class PieceWriter implements PieceHooks {
     const known = this.#atHead[variable];
     if (known) return known;
     const { name, width, type, isArgument } = VARIABLES[variable]!;
+    const scalarWidth = this.#splitAtHead.get(variable);
+    if (scalarWidth !== undefined) {
+      const split = this.#sem.splitNamed(`%h_${name}`, scalarWidth, 0);
+      this.#atHead[variable] = split;
+      return split;
+    }
     const text = this.#isLoop ? `%h_${name}` : isArgument ? `%${name}` : `%e_${name}`;
     // Block 0 is the entry block, which dominates all: so a view of it is reused only where it was made.
     const value = new IrValue(width, undefined, [{ type, name: text, block: 0 }]);
     this.#atHead[variable] = value;
     return value;
+  }
+
+  /** The name of the whole of a variable at the head of the piece. */
+  #nameAtHead(variable: number): string {
+    const value = this.valueAtHead(variable);
+    return value instanceof SplitValue ? `%h_${VARIABLES[variable]!.name}` : value.views[0]!.name;
   }
 
   anchor(address: bigint): { value: IrValue; at: bigint } {
@@ -306,17 +330,21 @@ export class PieceWriter implements PieceHooks {
     const blocks = naturalLoop(head, this.#members);
     // Large loops are not looked at: of loops in loops in loops each would be, again and again.
     const isLarge = this.#expectsAll || blocks.length > LARGE_LOOP_BLOCKS;
-    const isChanged = isLarge
-      ? new Array<boolean>(VARIABLE_COUNT).fill(true)
-      : changedByLoop(this.#instructionsOf(blocks));
+    const instructions = isLarge ? [] : [...this.#instructionsOf(blocks)];
+    const isChanged = isLarge ? new Array<boolean>(VARIABLE_COUNT).fill(true) : changedByLoop(instructions);
     for (let v = 0; v < VARIABLE_COUNT; v++) {
       if (v >= FLAG_FIRST) isChanged[v] = isLive(v, head.live);
       else isChanged[v] &&= isLive(v, head.live);
     }
-    const texts = before.map((slot, v) => (isChanged[v] && slot !== undefined ? this.#textOf(v, slot) : undefined));
+    const splits = new Map<number, SplitText>();
+    for (const [v, width] of scalarWidths(instructions))
+      if (isChanged[v]) splits.set(v, this.#splitText(v, width, before[v], head.live));
+    const texts = before.map((slot, v) =>
+      isChanged[v] && slot !== undefined && !splits.has(v) ? this.#textOf(v, slot) : undefined,
+    );
     fn.jump(this.#label(head));
     fn.begin(this.#label(head));
-    const loop = new Loop(fn, head, { slots: before, texts, label: labelBefore }, isChanged);
+    const loop = new Loop(sem, head, { slots: before, texts, splits, label: labelBefore }, isChanged);
     this.#loops.set(head, loop);
     for (const [variable, phi] of loop.phis()) this.#loopPhis.set(phi, { loop, variable });
     sem.state = loop.state();
@@ -356,6 +384,14 @@ export class PieceWriter implements PieceHooks {
     assert(!(slot instanceof LazyFlag), "flags on edges are forced");
     // What was dropped is what nobody reads: any value will do.
     return slot === DEAD ? "zeroinitializer" : this.#fn.text(slot, VARIABLES[variable]!.type);
+  }
+
+  /** The same as a scalar and a rest. */
+  #splitText(variable: number, width: number, slot: Slot, live: Live): SplitText {
+    if (slot === DEAD) return { ...NO_SPLIT, width };
+    const value = slot === undefined ? this.valueAtHead(variable) : slot;
+    assert(!(value instanceof LazyFlag), "flags are no vectors");
+    return this.#sem.splitText(value, width, isAllScalar(variable, width, live));
   }
 
   /** Repeated movs and stos: a block at once, then the instruction once more. */
@@ -462,7 +498,7 @@ export class PieceWriter implements PieceHooks {
   #merge(block: Block): Slot[] {
     const incoming = this.#incoming.get(block);
     assert(incoming && incoming.length > 0, "a block of a piece is reached from the piece");
-    return merge(this.#fn, incoming, (variable) => this.valueAtHead(variable).views[0]!.name);
+    return merge(this.#sem, incoming, (variable) => this.#nameAtHead(variable));
   }
 
   #leave(exit: ExitWithout<"label">): void {
@@ -475,7 +511,7 @@ export class PieceWriter implements PieceHooks {
     const state = exit.state.slice();
     for (let v = 0; v < VARIABLE_COUNT; v++) {
       const slot = state[v];
-      if (slot instanceof PendingValue && !slot.isSettled) state[v] = slot.again();
+      if (slot instanceof IrValue) state[v] = again(slot);
       if (slot instanceof LazyFlag) state[v] = slot.forced ?? new LazyFlag(slot.make);
     }
     this.#exits.push({ ...exit, label, state } as Exit);
@@ -523,16 +559,16 @@ export class PieceWriter implements PieceHooks {
       if (!target.isHead) return this.#addExit({ kind: "dispatch", pc, state: sem.state, live: ALL_LIVE });
       return this.#addExit({ kind: "piece", target, state: sem.state, live: target.live });
     }
-    const incoming = snapshot(sem, target.live);
     if (target === this.#piece.head) {
-      this.#latches.push(incoming);
+      this.#latches.push(snapshot(sem, target.live, this.#splitAtHead));
       return "head";
     }
     const loop = this.#loops.get(target);
     if (loop) {
-      loop.addLatch(incoming);
+      loop.addLatch(snapshot(sem, target.live, loop.splitWidths));
       return this.#label(target);
     }
+    const incoming = snapshot(sem, target.live);
     const list = this.#incoming.get(target);
     if (list) list.push(incoming);
     else this.#incoming.set(target, [incoming]);
@@ -568,15 +604,17 @@ export class PieceWriter implements PieceHooks {
   #argumentAtHead(variable: number): string {
     const known = this.#argumentTexts[variable];
     if (known !== undefined) return known;
-    const text = this.#fn.typed(this.valueAtHead(variable), VARIABLES[variable]!.type);
-    this.#argumentTexts[variable] = text;
+    const value = this.valueAtHead(variable);
+    const text = this.#fn.typed(value, VARIABLES[variable]!.type);
+    // Of two parts a whole is made where it is wanted.
+    if (!(value instanceof SplitValue)) this.#argumentTexts[variable] = text;
     return text;
   }
 
   #writeExit(exit: Exit): void {
     const fn = this.#fn;
     fn.begin(exit.label);
-    this.#sem.settle(exit.state.filter((slot) => slot instanceof PendingValue));
+    this.#sem.settle(whatMayBePending(exit.state));
     for (const v of IN_MEMORY) {
       if (!isLive(v, exit.live)) continue;
       if (exit.state[v] !== undefined || this.#latches.length > 0) this.#storeBack(v, exit.state[v]);
@@ -643,10 +681,15 @@ export class PieceWriter implements PieceHooks {
     const hasHead = this.#isLoop || poll !== null;
     fn.begin("pre");
     for (let v = 0; v < VARIABLE_COUNT; v++) if (this.#atHead[v] && !VARIABLES[v]!.isArgument) this.#loadVariable(v);
+    const atEntry = this.#splitEntry();
     fn.jump(hasHead ? "head" : first);
     if (!hasHead) return;
     fn.begin("head");
-    if (this.#isLoop) for (let v = 0; v < VARIABLE_COUNT; v++) if (this.#atHead[v]) this.#writePhi(v);
+    if (this.#isLoop) for (let v = 0; v < VARIABLE_COUNT; v++) if (this.#atHead[v]) this.#writePhi(v, atEntry.get(v));
+    for (const v of atEntry.keys()) {
+      const { name, type } = VARIABLES[v]!;
+      fn.effect(`%h_${name} = bitcast ${fn.typed(this.#atHead[v]!, type)} to ${type}`);
+    }
     // Memory may change behind the piece's back from one iteration to the next: others share it.
     if (this.#isLoop) fn.effect('call void asm sideeffect "", "~{memory}"()');
     if (!poll) {
@@ -664,8 +707,30 @@ export class PieceWriter implements PieceHooks {
     else fn.effect(`%e_${name} = trunc ${memoryType} ${fn.emit(loaded)} to ${type}`);
   }
 
-  #writePhi(variable: number): void {
+  /** What comes in from outside of what is a scalar and a rest at the head, by variable. */
+  #splitEntry(): ReadonlyMap<number, SplitText> {
+    const splits = new Map<number, SplitText>();
+    for (const [v, width] of this.#splitAtHead) {
+      if (!this.#atHead[v]) continue;
+      const { name, width: bits, type, isArgument } = VARIABLES[v]!;
+      const value = this.#fn.named(bits, type, `${isArgument ? "%" : "%e_"}${name}`);
+      splits.set(v, this.#splitText(v, width, value, this.#piece.head.live));
+    }
+    return splits;
+  }
+
+  #writePhi(variable: number, atEntry: SplitText | undefined): void {
     const { name, type, isArgument } = VARIABLES[variable]!;
+    if (atEntry) {
+      const same: SplitText = { width: atEntry.width, scalar: `%h_${name}_s`, rest: `%h_${name}_r` };
+      const latches = this.#latches.map(({ label, texts, splits }) => {
+        const dropped = texts[variable] === "" ? NO_SPLIT : same;
+        return [splits.get(variable) ?? dropped, label] as const;
+      });
+      const lines = LiftSem.splitPhi(`%h_${name}`, atEntry.width, [[atEntry, "pre"], ...latches]);
+      for (const line of lines.trim().split("\n")) this.#fn.effect(line.trim());
+      return;
+    }
     const parts = [`[ ${isArgument ? "%" : "%e_"}${name}, %pre ]`];
     for (const latch of this.#latches) {
       const text = latch.texts[variable];

@@ -5,6 +5,7 @@ import { CpuState, offsetOf, type Variant } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
 import {
   type AtomicOp,
+  floatType,
   GuardedMemory,
   type IrFunction,
   IrMemory,
@@ -14,6 +15,7 @@ import {
   laneType,
   PendingValue,
   type Place,
+  SplitValue,
 } from "../llvm/index.ts";
 import { type Flag, type Sem, Unsupported } from "../sem/index.ts";
 import type { Instruction } from "../x86/index.ts";
@@ -65,6 +67,19 @@ export interface LiftOptions {
   isConstant(address: bigint): boolean;
 }
 
+/** What of some slots has to be settled before paths part. */
+export function whatMayBePending(slots: readonly Slot[]): IrValue[] {
+  return slots.filter((slot) => slot instanceof PendingValue || slot instanceof SplitValue);
+}
+
+/** A scalar and the rest of a vector register as operand texts. */
+export interface SplitText {
+  readonly width: number;
+  readonly scalar: string;
+  readonly rest: string;
+}
+
+export const REST_TYPE = "<2 x i64>";
 const GENERAL_PROTECTION = 13;
 const [RSP, RBP] = [4, 5];
 const PUSHES = /^(?:Push|Call)/;
@@ -191,7 +206,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
 
   /** Makes right what is pending in the variables; to be called where paths part or meet, as both sides may need it. */
   settleState(): void {
-    this.settle(this.state.filter((slot) => slot instanceof PendingValue));
+    this.settle(whatMayBePending(this.state));
   }
 
   /** An address in the guest's file as a run-time value. */
@@ -290,8 +305,53 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   withLow(number: number, above: number, value: IrValue): IrValue {
     // LLVM needs no instruction to put a scalar into what it may choose.
     const isDead = this.#hooks.isDeadAbove(number, value.width);
-    const rest = isDead ? this.fn.named(128, "<2 x i64>", "poison") : this.read(LOW_FIRST + above);
+    const rest = isDead ? this.#anything() : this.read(LOW_FIRST + above);
     return this.setLane(rest, value.width, 0, value);
+  }
+
+  #anything(): IrValue {
+    return this.fn.named(128, REST_TYPE, "poison");
+  }
+
+  /** A vector register of two parts. */
+  split(scalar: IrValue, rest: IrValue): SplitValue {
+    return new SplitValue(scalar, rest, (low, above) => super.setLane(above, low.width, 0, low));
+  }
+
+  /** A vector register as a scalar of `width` bits and a rest, at the place of writing; `isAll` if nobody reads the rest. */
+  splitText(value: IrValue, width: number, isAll: boolean): SplitText {
+    const known = value instanceof SplitValue && value.scalar.width === width ? value : null;
+    const scalar = known?.scalar ?? this.bits(value, 0, width);
+    const rest = isAll ? this.#anything() : (known?.rest ?? value);
+    return { width, scalar: this.fn.text(scalar, floatType(width, width)), rest: this.fn.text(rest, REST_TYPE) };
+  }
+
+  /** The phis of a split register: their values, and the lines for what comes in. */
+  static splitPhi(name: string, width: number, parts: readonly (readonly [SplitText, label: string])[]): string {
+    const arms = (of: (text: SplitText) => string): string =>
+      parts.map(([text, label]) => `[ ${of(text)}, %${label} ]`).join(", ");
+    const scalars = arms(({ scalar }) => scalar);
+    return `  ${name}_s = phi ${floatType(width, width)} ${scalars}\n  ${name}_r = phi ${REST_TYPE} ${arms(({ rest }) => rest)}\n`;
+  }
+
+  /** The register that `splitPhi` makes. */
+  splitNamed(name: string, width: number, block = this.fn.block): SplitValue {
+    const named = (bits: number, type: string, part: string): IrValue =>
+      new IrValue(bits, undefined, [{ type, name: `${name}_${part}`, block }]);
+    return this.split(named(width, floatType(width, width), "s"), named(128, REST_TYPE, "r"));
+  }
+
+  override setLane(a: IrValue, laneBits: number, index: number, value: IrValue): IrValue {
+    const isScalar = index === 0 && a.width === 128 && (laneBits === 32 || laneBits === 64);
+    if (!isScalar || (a instanceof PendingValue && !a.isSettled)) return super.setLane(a, laneBits, index, value);
+    return this.split(value, a instanceof SplitValue && a.scalar.width <= laneBits ? a.rest : a);
+  }
+
+  override bits(a: IrValue, low: number, width: number): IrValue {
+    if (!(a instanceof SplitValue) || width === a.width) return super.bits(a, low, width);
+    // Flags are made of it in exits, too.
+    if (low + width <= a.scalar.width) return this.bits(this.copy(a.scalar), low, width);
+    return low >= a.scalar.width ? this.bits(a.rest, low, width) : super.bits(a, low, width);
   }
 
   mask(number: number): IrValue {

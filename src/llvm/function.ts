@@ -1,7 +1,7 @@
 // Text of one LLVM module and of the functions in it. Functions are appended line by line, blocks in the order in which
 // they are begun; every name is fresh. This file and its neighbours are the only ones that know IR's syntax.
 
-import { constantText, IrValue, PendingValue, type Target, type View } from "./value.ts";
+import { constantText, IrValue, PendingValue, SplitValue, type Target, type View } from "./value.ts";
 
 const TRIPLES: Readonly<Record<Target, string>> = {
   x86_64: "x86_64-unknown-linux-gnu",
@@ -184,6 +184,7 @@ export class IrFunction {
       const integer = type.replace("half", "i16").replace("float", "i32").replace("double", "i64");
       return this.emit(`bitcast ${integer} ${constantText(integer, value.constant)} to ${type}`);
     }
+    if (value instanceof SplitValue) return this.#textOfSplit(value, type);
     if (value instanceof PendingValue) value.settle();
     const home = value.views[0]!;
     for (const view of value.views) {
@@ -197,6 +198,25 @@ export class IrFunction {
     };
     value.views.push(view);
     return view.name;
+  }
+
+  #textOfSplit(value: SplitValue, type: string): string {
+    const known = value.views.filter(({ block }) => block === this.#blocks);
+    const same = known.find((view) => view.type === type);
+    if (same) return same.name;
+    const whole = known[0] ?? this.#join(value);
+    if (whole.type === type) return whole.name;
+    const view: View = { type, name: this.emit(`bitcast ${whole.type} ${whole.name} to ${type}`), block: this.#blocks };
+    value.views.push(view);
+    return view.name;
+  }
+
+  #join(value: SplitValue): View {
+    const whole = value.join(value.scalar, value.rest);
+    const { type } = whole;
+    const view: View = { type, name: this.text(whole, type), block: this.#blocks };
+    value.views.push(view);
+    return view;
   }
 
   /** `type operand`, as instructions want it. */

@@ -13,4 +13,4 @@ export type { IrLaneOp, IrLaneOp1 } from "./lane-ops.ts";
 export { IrMemory } from "./memory.ts";
 export { IrNativeOps } from "./native-ops.ts";
 export { IrOps } from "./ops.ts";
-export { floatType, IrValue, laneType, PendingValue, type Target, type View } from "./value.ts";
+export { again, floatType, IrValue, laneType, PendingValue, SplitValue, type Target, type View } from "./value.ts";

@@ -7,7 +7,7 @@
 // results of a chain of operations, or of several side by side, is enough.
 
 import { bitType, IrLaneOps } from "./lane-ops.ts";
-import { type Exact, floatType, type IrValue, laneType, mangle, PendingValue } from "./value.ts";
+import { type Exact, floatType, type IrValue, laneType, mangle, PendingValue, partsOf } from "./value.ts";
 
 const PREDICATES = {
   eq: "oeq",
@@ -225,7 +225,7 @@ export class IrOps extends IrLaneOps {
 
   /** Makes values right that are pending, with one look at all of them. */
   settle(values: Iterable<IrValue>): void {
-    const pending = [...new Set(values)].filter(isPending);
+    const pending = [...new Set([...values].flatMap(partsOf))].filter(isPending);
     for (const value of pending) this.#last.delete(value);
     if (pending.length === 0) return;
     const { fn } = this;
@@ -317,6 +317,11 @@ export class IrOps extends IrLaneOps {
     const exacts = operands.map(exactOf);
     const makeExact = (known: Exact): IrValue => move(exacts.map((exact) => exact(known)));
     return this.#pending(operands, move(operands.map(fastOf)), { laneBits, lanes, depth, makeExact });
+  }
+
+  /** The same value once more: if it is pending, others may make the first right where this one is not. */
+  protected copy(a: IrValue): IrValue {
+    return isPending(a) ? this.#moved(a.laneBits, a.lanes, [a], ([x]) => x!) : a;
   }
 
   #pending(

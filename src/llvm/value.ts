@@ -97,6 +97,46 @@ export class PendingValue extends IrValue {
   }
 }
 
+/**
+ * A vector register whose low bits, a scalar, have been written over the rest of what it held. The two are put together where
+ * somebody asks for the whole, once in each block: most ask for the scalar alone.
+ */
+export class SplitValue extends IrValue {
+  readonly scalar: IrValue;
+  readonly rest: IrValue;
+  /** Puts such a scalar and such a rest together at the place of writing. */
+  readonly join: (scalar: IrValue, rest: IrValue) => IrValue;
+
+  constructor(scalar: IrValue, rest: IrValue, join: (scalar: IrValue, rest: IrValue) => IrValue) {
+    super(rest.width, undefined, []);
+    this.scalar = scalar;
+    this.rest = rest;
+    this.join = join;
+  }
+
+  override get type(): string {
+    return laneType(this.width, this.scalar.width);
+  }
+
+  /** The same, for another place where what is pending is made right. */
+  again(): SplitValue {
+    const [scalar, rest] = [again(this.scalar), again(this.rest)];
+    if (scalar === this.scalar && rest === this.rest) return this;
+    return new SplitValue(scalar, rest, this.join);
+  }
+}
+
+/** A value, or if something in it is pending the same to be made right at another place. */
+export function again(value: IrValue): IrValue {
+  if (value instanceof SplitValue) return value.again();
+  return value instanceof PendingValue && !value.isSettled ? value.again() : value;
+}
+
+/** A value, or what it is put together of. */
+export function partsOf(value: IrValue): IrValue[] {
+  return value instanceof SplitValue ? [...partsOf(value.scalar), ...partsOf(value.rest)] : [value];
+}
+
 /** The LLVM type of `width` bits cut into lanes of integers; a single lane is a plain integer. */
 export function laneType(width: number, laneBits: number): string {
   const lanes = width / laneBits;

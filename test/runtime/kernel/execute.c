@@ -39,6 +39,12 @@ int main(void) {
     run("data", data_page);
     put(stack_code, 2);
     run("stack", stack_code);
+    uint8_t *stack_page = (uint8_t *)((uintptr_t)stack_code & ~4095ul);
+    printf("%d\n", mprotect(stack_page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN));
+    run("stack that may be executed", stack_code);
+    put(stack_code, 4);
+    run("stack that may be executed", stack_code);
+    printf("%d\n", mprotect(data_page, 4096, PROT_READ | PROT_WRITE | PROT_GROWSDOWN));
     uint8_t *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     put(page, 3);
     run("plain memory", page);
