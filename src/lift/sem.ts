@@ -349,8 +349,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
 
   override bits(a: IrValue, low: number, width: number): IrValue {
     if (!(a instanceof SplitValue) || width === a.width) return super.bits(a, low, width);
-    // Flags are made of it in exits, too.
-    if (low + width <= a.scalar.width) return this.bits(this.copy(a.scalar), low, width);
+    if (low + width <= a.scalar.width) return this.bits(a.scalar, low, width);
     return low >= a.scalar.width ? this.bits(a.rest, low, width) : super.bits(a, low, width);
   }
 

@@ -293,9 +293,12 @@ export class IrOps extends IrLaneOps {
     return found.reduce((x, y) => this.or(x, y));
   }
 
-  /** What an operation may use whose result says nothing of which NaN a lane is. */
+  /**
+   * What an operation may use whose result says nothing of which NaN a lane is. Also if it has been made right: flags are
+   * computed from it in exits that begin before that.
+   */
   #fast(laneBits: number, a: IrValue): IrValue {
-    return isPending(a) && a.laneBits === laneBits ? a.fast : a;
+    return a instanceof PendingValue && a.laneBits === laneBits ? a.fast : a;
   }
 
   /** Whether all that is pending has lanes of this width, and none too many operations behind it; else it is made right. */
@@ -317,11 +320,6 @@ export class IrOps extends IrLaneOps {
     const exacts = operands.map(exactOf);
     const makeExact = (known: Exact): IrValue => move(exacts.map((exact) => exact(known)));
     return this.#pending(operands, move(operands.map(fastOf)), { laneBits, lanes, depth, makeExact });
-  }
-
-  /** The same value once more: if it is pending, others may make the first right where this one is not. */
-  protected copy(a: IrValue): IrValue {
-    return isPending(a) ? this.#moved(a.laneBits, a.lanes, [a], ([x]) => x!) : a;
   }
 
   #pending(
