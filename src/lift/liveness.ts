@@ -67,6 +67,16 @@ const OF_VECTORS = { carried: -1, taken: ARGUMENT_VECTORS_LIVE, returned: RESULT
 const VECTORS: Agreement = { mask: "vectors", ...OF_VECTORS };
 const UPPER: Agreement = { mask: "upper", ...OF_VECTORS };
 
+const NO_FLOWS: readonly Flow[] = [];
+
+/** What of all that is made behind another instruction, when `kills` and `flows` tell of those before it. */
+function behind(kills: number, flows: readonly Flow[], next: Effects): readonly Flow[] {
+  const made = new Map<number, number>();
+  for (const { to, from } of flows) if ((to & next.kills.upper) === 0) made.set(to, from);
+  for (const { to, from } of next.flows) made.set(to, through(from, kills, flows) | (made.get(to) ?? 0));
+  return Array.from(made, ([to, from]) => ({ to, from }));
+}
+
 /** Fills in `live` of every block; gives what is live after each block's last instruction. */
 export function computeLive(graph: Graph, effectsAt: (pc: number) => Effects): Map<Block, Live> {
   const { nodes, sharing } = new Network(graph);
@@ -257,7 +267,7 @@ class Network {
       live: 0,
       uses: 0,
       kills: 0,
-      flows: [],
+      flows: NO_FLOWS,
       restores: 0,
       restored: 0,
       liveAtReturn: 0,
@@ -324,26 +334,18 @@ class Solver {
 
   /** Forgets what is known of a node, whose instructions have these effects. */
   #reset(node: Node, ofInstructions: readonly Effects[], restored: number): void {
-    let [uses, kills, restores] = [0, 0, 0];
     const { mask } = this.#agreement;
-    // By the part that is made.
-    const flows = new Map<number, Flow>();
+    let [uses, kills, restores] = [0, 0, 0];
+    let flows: readonly Flow[] = NO_FLOWS;
     for (const effects of ofInstructions) {
-      if (mask === "upper") {
-        const [killed, known] = [kills, [...flows.values()]];
-        uses |= through(effects.uses.upper, killed, known);
-        const made = effects.flows.map(({ to, from }) => ({ to, from: through(from, killed, known) }));
-        for (const { to } of known) if (to & effects.kills.upper) flows.delete(to);
-        for (const { to, from } of made) flows.set(to, { to, from: from | (flows.get(to)?.from ?? 0) });
-        kills |= effects.kills.upper;
-        continue;
-      }
-      uses |= effects.uses[mask] & ~kills;
-      kills |= effects.kills[mask];
-      restores = (restores & ~effects.uses[mask] & ~effects.kills[mask]) | effects.restores[mask];
+      const [used, killed] = [effects.uses[mask], effects.kills[mask]];
+      uses |= through(used, kills, flows);
+      if (mask === "upper" && (effects.flows.length > 0 || flows.length > 0)) flows = behind(kills, flows, effects);
+      kills |= killed;
+      restores = (restores & ~used & ~killed) | (mask === "upper" ? 0 : effects.restores[mask]);
     }
     node.isQueued = true;
-    [node.uses, node.kills, node.flows, node.restores] = [uses, kills, [...flows.values()], restores];
+    [node.uses, node.kills, node.flows, node.restores] = [uses, kills, flows, restores];
     node.live = 0;
     node.restored = restored;
     node.liveAtReturn = this.#agreement.returned;

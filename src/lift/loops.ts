@@ -52,6 +52,11 @@ export function changedByLoop(instructions: Iterable<Instruction>): boolean[] {
 /** Whose result is a scalar in a vector register that keeps the rest of it, by the last letters. */
 const SCALAR = /s([sd])$/;
 
+/** Whether `scalarWidths` looks at instructions of this name. */
+export function mayWriteScalar(mnemonic: string): boolean {
+  return SCALAR.test(mnemonic);
+}
+
 /** Widths of the scalars that the instructions write to vector registers, by variable, where there is one width. */
 export function scalarWidths(instructions: Iterable<Instruction>): Map<number, number> {
   const widths = new Map<number, number>();

@@ -18,7 +18,7 @@ import { emptyState, type Incoming, isAllScalar, merge, NO_SPLIT, snapshot } fro
 import { Transfers } from "./exits.ts";
 import { type Block, type Graph, naturalLoop, type Piece } from "./graph.ts";
 import { type Effects, jumpsAnywhere, liveBefore } from "./liveness.ts";
-import { changedByLoop, Loop, scalarWidths } from "./loops.ts";
+import { changedByLoop, Loop, mayWriteScalar, scalarWidths } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import type { PrivateFrame } from "./private-frames.ts";
 import {
@@ -149,7 +149,7 @@ export class PieceWriter implements PieceHooks {
     // Where other threads run, one of them may ask for a poll that no signal of this thread's tells it of.
     this.#pollsRegister = context.options.variant !== "ordered" && size <= SHORT_PIECE_INSTRUCTIONS;
     this.#isLoop = piece.blocks.some((block) => block.successors.includes(piece.head));
-    this.#splitAtHead = this.#isLoop ? scalarWidths(this.#instructionsOf(piece.blocks)) : new Map();
+    this.#splitAtHead = this.#isLoop ? scalarWidths(this.#instructionsOf(piece.blocks, mayWriteScalar)) : new Map();
   }
 
   /** Writes the function into its module. */
@@ -354,10 +354,12 @@ export class PieceWriter implements PieceHooks {
     fn.begin(body);
   }
 
-  *#instructionsOf(blocks: readonly Block[]): Generator<Instruction> {
+  *#instructionsOf(blocks: readonly Block[], isWanted?: (mnemonic: string) => boolean): Generator<Instruction> {
+    const { map } = this.#context;
     for (const block of blocks) {
-      const { scanner } = this.#context.map.segmentOf(block.start)!;
+      const { scanner } = map.segmentOf(block.start)!;
       for (const pc of block.pcs) {
+        if (isWanted && !isWanted(map.byShape(pc, map.shapes).mnemonic)) continue;
         scanner.decode(pc);
         yield scanner.instruction();
       }
@@ -511,6 +513,7 @@ export class PieceWriter implements PieceHooks {
     const state = exit.state.slice();
     for (let v = 0; v < VARIABLE_COUNT; v++) {
       const slot = state[v];
+      if (slot === undefined || slot === DEAD) continue;
       if (slot instanceof IrValue) state[v] = again(slot);
       if (slot instanceof LazyFlag) state[v] = slot.forced ?? new LazyFlag(slot.make);
     }

@@ -48,6 +48,8 @@ export interface Flow {
   readonly from: number;
 }
 
+const NO_EFFECTS: UpperEffects = { uses: 0, kills: 0, flows: [] };
+
 export class ProbeSem extends LiftSem {
   readonly #fn: ProbeFunction;
   /** Registers that have been read, and whether all is done under a condition. */
@@ -81,6 +83,8 @@ export class ProbeSem extends LiftSem {
 
   /** Of the instruction whose semantic has been run. */
   upperEffects(): UpperEffects {
+    const isUntouched = this.seen.read.upper === 0 && !this.state.some((slot, v) => slot && upperBit(v, "high") !== 0);
+    if (isUntouched) return NO_EFFECTS;
     for (const slot of this.state) if (slot instanceof LazyFlag) this.#fn.text(this.force(slot, true), "i1");
     const flows: Flow[] = [];
     let [uses, kills] = [0, 0];
