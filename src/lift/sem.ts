@@ -349,7 +349,9 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
 
   override bits(a: IrValue, low: number, width: number): IrValue {
     if (!(a instanceof SplitValue) || width === a.width) return super.bits(a, low, width);
-    if (low + width <= a.scalar.width) return this.bits(a.scalar, low, width);
+    const { scalar } = a;
+    if (low + width <= scalar.width)
+      return this.bits(scalar instanceof PendingValue ? scalar.now() : scalar, low, width);
     return low >= a.scalar.width ? this.bits(a.rest, low, width) : super.bits(a, low, width);
   }
 

@@ -53,6 +53,7 @@ export class PendingValue extends IrValue {
   /** Computes the right value at the place of writing. */
   readonly makeExact: (known: Exact) => IrValue;
   readonly #settle: (value: PendingValue) => void;
+  #right: IrValue | undefined;
 
   constructor(
     fast: IrValue,
@@ -79,6 +80,13 @@ export class PendingValue extends IrValue {
 
   settle(): void {
     if (!this.isSettled) this.#settle(this);
+  }
+
+  /** What to read at the place of writing: itself while it is pending, else the right value, of which no more is known. */
+  now(): IrValue {
+    if (!this.isSettled) return this;
+    this.#right ??= new IrValue(this.width, undefined, this.views);
+    return this.#right;
   }
 
   /** The same, to be made right at another place. */
