@@ -57,8 +57,15 @@ export function snapshot(sem: LiftSem, live: Live, widths: ReadonlyMap<number, n
   return { label: sem.fn.label, state, texts, splits };
 }
 
+/** What variables are at the head of the piece. */
+export interface AtHead {
+  value(variable: number): IrValue;
+  /** The name of the whole of it. */
+  name(variable: number): string;
+}
+
 /** The state at the start of a block that all of `incoming` lead to: phis where they differ. */
-export function merge(sem: LiftSem, incoming: readonly Incoming[], nameAtHead: (variable: number) => string): Slot[] {
+export function merge(sem: LiftSem, incoming: readonly Incoming[], atHead: AtHead): Slot[] {
   if (incoming.length === 1) return incoming[0]!.state.slice();
   const state = emptyState();
   for (let v = 0; v < VARIABLE_COUNT; v++) {
@@ -71,29 +78,30 @@ export function merge(sem: LiftSem, incoming: readonly Incoming[], nameAtHead: (
       state[v] = DEAD;
       continue;
     }
-    state[v] = mergeSplit(sem, incoming, v);
+    state[v] = mergeSplit(sem, incoming, v, atHead);
     if (state[v] !== undefined) continue;
     const { type, width } = VARIABLES[v]!;
-    const parts = incoming.map((edge) => `[ ${edge.texts[v] ?? nameAtHead(v)}, %${edge.label} ]`);
+    const parts = incoming.map((edge) => `[ ${edge.texts[v] ?? atHead.name(v)}, %${edge.label} ]`);
     state[v] = sem.fn.value(width, type, `phi ${type} ${parts.join(", ")}`);
   }
   return state;
 }
 
 /** The same of one variable that is a scalar of one width and a rest on all ways; else undefined. */
-function mergeSplit(sem: LiftSem, incoming: readonly Incoming[], variable: number): Slot {
-  const width = incoming[0]!.splits.get(variable)?.width;
-  if (width === undefined) return undefined;
+function mergeSplit(sem: LiftSem, incoming: readonly Incoming[], variable: number, atHead: AtHead): Slot {
+  if (!incoming.some(({ splits }) => splits.has(variable))) return undefined;
   const values: SplitValue[] = [];
-  for (const { state, splits } of incoming) {
-    const slot = state[variable];
-    if (splits.get(variable)?.width !== width || !(slot instanceof SplitValue)) return undefined;
-    values.push(slot);
+  for (const { state } of incoming) {
+    const value = state[variable] ?? atHead.value(variable);
+    if (!(value instanceof SplitValue)) return undefined;
+    values.push(value);
   }
+  const { width } = values[0]!.scalar;
+  if (values.some(({ scalar }) => scalar.width !== width)) return undefined;
   const one = (part: "scalar" | "rest", type: string): IrValue => {
-    const texts = incoming.map(({ splits }) => splits.get(variable)![part]);
     const value = values[0]![part];
     if (values.every((other) => other[part] === value)) return value;
+    const texts = incoming.map(({ splits }, i) => splits.get(variable)?.[part] ?? values[i]![part].views[0]!.name);
     const arms = incoming.map(({ label }, i) => `[ ${texts[i]}, %${label} ]`);
     return sem.fn.value(value.width, type, `phi ${type} ${arms.join(", ")}`);
   };

@@ -500,7 +500,10 @@ export class PieceWriter implements PieceHooks {
   #merge(block: Block): Slot[] {
     const incoming = this.#incoming.get(block);
     assert(incoming && incoming.length > 0, "a block of a piece is reached from the piece");
-    return merge(this.#sem, incoming, (variable) => this.#nameAtHead(variable));
+    return merge(this.#sem, incoming, {
+      value: (variable) => this.valueAtHead(variable),
+      name: (variable) => this.#nameAtHead(variable),
+    });
   }
 
   #leave(exit: ExitWithout<"label">): void {

@@ -81,8 +81,11 @@ export class IrLaneOps extends IrIntegerOps {
   setLane(a: IrValue, laneBits: number, index: number, value: IrValue): IrValue {
     if (a.width === laneBits) return value;
     if (a.constant === 0n && index === 0) return this.zext(value, a.width);
-    const type = laneType(a.width, laneBits);
-    const rhs = `insertelement ${this.fn.typed(a, type)}, ${this.fn.typed(value, `i${laneBits}`)}, i64 ${index}`;
+    // As what it is: an integer could get into a general register.
+    const lanes = /^(?:float|double)$/.test(value.type) ? floatType : laneType;
+    const type = lanes(a.width, laneBits);
+    const lane = this.fn.typed(value, lanes(laneBits, laneBits));
+    const rhs = `insertelement ${this.fn.typed(a, type)}, ${lane}, i64 ${index}`;
     return this.fn.value(a.width, type, rhs);
   }
 
