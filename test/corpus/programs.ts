@@ -8,6 +8,7 @@ import { MEDIA } from "./rows-media.ts";
 import { RUNTIMES } from "./rows-runtimes.ts";
 import { SERVERS } from "./rows-servers.ts";
 import { TOOLS } from "./rows-tools.ts";
+import { UTILITIES } from "./rows-utilities.ts";
 
 /** Packages of every root: what scripts look at results with. */
 const COMMON = "bash grep sed gawk diffutils findutils xxd";
@@ -53,6 +54,9 @@ export const ROOTS = {
     `apache2-bin haproxy lighttpd openssh-server openssh-client rsync mosquitto mosquitto-clients bind9 bind9-dnsutils dnsmasq-base
     mariadb-server mariadb-client curl wget procps netcat-openbsd`,
   ),
+  utilities: packages(
+    "coreutils stockfish povray espeak-ng qrencode zbar-tools gpg gpg-agent gpgconf rsync pigz xmlstarlet",
+  ),
   mathematics: packages("pari-gp octave glpk-utils gnuplot-nox maxima units"),
 } as const;
 
@@ -76,4 +80,5 @@ export const PROGRAMS: readonly CorpusProgram[] = [
   ...DEVELOPMENT,
   ...MEDIA,
   ...SERVERS,
+  ...UTILITIES,
 ];
