@@ -18,7 +18,7 @@ export const UTILITIES: readonly CorpusProgram[] = [
     root: "utilities",
     package: "povray",
     script:
-      "printf 'camera { location <0,2,-5> look_at 0 } light_source { <5,8,-6> rgb 1 } plane { y, -1 pigment { checker rgb 1, rgb 0.2 } finish { reflection 0.3 } } sphere { 0, 1 pigment { rgb <0.8,0.3,0.1> } finish { phong 0.8 } } torus { 1.4, 0.2 rotate x*40 pigment { marble turbulence 0.7 } } isosurface { function { x*x + y*y*1.5 + z*z - 0.4 + 0.1*sin(9*x) } contained_by { box { -1, 1 } } translate <1.6,0.4,-1> pigment { rgb <0.2,0.5,0.9> } }' >in.pov; povray +Iin.pov +Oout.ppm +FP +W64 +H48 +A0.3 -J +WT1 -D -GA 2>err.txt; echo $?; cksum out.ppm; rm -f err.txt",
+      "printf 'camera { location <0,2,-5> look_at 0 } light_source { <5,8,-6> rgb 1 } plane { y, -1 pigment { checker rgb 1, rgb 0.2 } finish { reflection 0.3 } } sphere { 0, 1 pigment { rgb <0.8,0.3,0.1> } finish { phong 0.8 } } torus { 1.4, 0.2 rotate x*40 pigment { marble turbulence 0.7 } } isosurface { function { x*x + y*y*1.5 + z*z - 0.4 + 0.1*sin(9*x) } contained_by { box { -1, 1 } } translate <1.6,0.4,-1> pigment { rgb <0.2,0.5,0.9> } }' >in.pov; povray +Iin.pov +Oout.ppm +FP +W64 +H48 +A0.3 -J +WT1 -D -GA 2>err.txt; echo $?; tail -c 9216 out.ppm | cksum; rm -f err.txt out.ppm",
     seconds: 300,
   },
   {
