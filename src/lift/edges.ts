@@ -1,9 +1,10 @@
 // The values of variables on the edges between the blocks of a piece: what a predecessor leaves, and the phis where
 // several meet. Texts are made while the predecessor is being written, since a phi can only name what is defined there.
 
-import { floatType, type IrValue, SplitValue } from "../llvm/index.ts";
-import { DEAD, LazyFlag, type LiftSem, REST_TYPE, type Slot, type SplitText } from "./sem.ts";
-import { isLive, type Live, upperBitsAbove, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
+import { type IrValue, SplitValue } from "../llvm/index.ts";
+import { DEAD, LazyFlag, type LiftSem, type Slot } from "./sem.ts";
+import { isAllScalar, partType, type SplitText } from "./splits.ts";
+import { isLive, type Live, VARIABLE_COUNT, VARIABLES } from "./variables.ts";
 
 /** A way into a block: from where, and with what in the variables. */
 export interface Incoming {
@@ -16,18 +17,9 @@ export interface Incoming {
   readonly splits: ReadonlyMap<number, SplitText>;
 }
 
-/** Of what was dropped. */
-export const NO_SPLIT: SplitText = { width: 0, scalar: "zeroinitializer", rest: "zeroinitializer" };
-
 /** The state at the head of a piece: nothing has changed. */
 export function emptyState(): Slot[] {
   return new Array<Slot>(VARIABLE_COUNT).fill(undefined);
-}
-
-/** Whether nobody reads more of a variable than a scalar of this width. */
-export function isAllScalar(variable: number, width: number, { upper }: Live): boolean {
-  const bits = upperBitsAbove(variable, width);
-  return bits !== null && (upper & bits) === 0;
 }
 
 /**
@@ -98,13 +90,14 @@ function mergeSplit(sem: LiftSem, incoming: readonly Incoming[], variable: numbe
   }
   const { width } = values[0]!.scalar;
   if (values.some(({ scalar }) => scalar.width !== width)) return undefined;
-  const one = (part: "scalar" | "rest", type: string): IrValue => {
+  const one = (part: "scalar" | "rest"): IrValue => {
+    const type = partType(part, width);
     const value = values[0]![part];
     if (values.every((other) => other[part] === value)) return value;
     const texts = incoming.map(({ splits }, i) => splits.get(variable)?.[part] ?? values[i]![part].views[0]!.name);
     const arms = incoming.map(({ label }, i) => `[ ${texts[i]}, %${label} ]`);
     return sem.fn.value(value.width, type, `phi ${type} ${arms.join(", ")}`);
   };
-  const scalar = one("scalar", floatType(width, width));
-  return sem.split(scalar, one("rest", REST_TYPE));
+  const scalar = one("scalar");
+  return sem.split(scalar, one("rest"));
 }

@@ -4,9 +4,10 @@
 
 import type { IrValue } from "../llvm/index.ts";
 import type { Instruction } from "../x86/index.ts";
-import { type Incoming, NO_SPLIT } from "./edges.ts";
+import type { Incoming } from "./edges.ts";
 import type { Block } from "./graph.ts";
-import { DEAD, LiftSem, type Slot, type SplitText } from "./sem.ts";
+import { DEAD, type LiftSem, type Slot } from "./sem.ts";
+import { NO_SPLIT, type SplitText, splitPhi } from "./splits.ts";
 import {
   FLAG_FIRST,
   GPR_FIRST,
@@ -151,7 +152,8 @@ export class Loop {
       const split = this.#entry.splits.get(v);
       if (split) {
         const latches = this.latches.map((latch) => [latch.splits.get(v) ?? NO_SPLIT, latch.label] as const);
-        lines += LiftSem.splitPhi(`${this.#prefix}${name}`, split.width, [[split, this.#entry.label], ...latches]);
+        const phis = splitPhi(`${this.#prefix}${name}`, split.width, [[split, this.#entry.label], ...latches]);
+        for (const line of phis) lines += `  ${line}\n`;
         continue;
       }
       const parts = [`[ ${this.#entry.texts[v] ?? nameAtHead(v)}, %${this.#entry.label} ]`];

@@ -14,23 +14,15 @@ import { TABLE } from "../sem/index.ts";
 import { FLOW, type Instruction } from "../x86/index.ts";
 import { bulkElementBytes, bulkSteps } from "./bulk.ts";
 import type { CodeMap } from "./code-map.ts";
-import { emptyState, type Incoming, isAllScalar, merge, NO_SPLIT, snapshot } from "./edges.ts";
+import { emptyState, type Incoming, merge, snapshot } from "./edges.ts";
 import { Transfers } from "./exits.ts";
 import { type Block, type Graph, naturalLoop, type Piece } from "./graph.ts";
 import { type Effects, jumpsAnywhere, liveBefore } from "./liveness.ts";
 import { changedByLoop, Loop, mayWriteScalar, scalarWidths } from "./loops.ts";
 import { LiftInsn } from "./operands.ts";
 import type { PrivateFrame } from "./private-frames.ts";
-import {
-  DEAD,
-  LazyFlag,
-  type LiftOptions,
-  LiftSem,
-  type PieceHooks,
-  type Slot,
-  type SplitText,
-  whatMayBePending,
-} from "./sem.ts";
+import { DEAD, LazyFlag, type LiftOptions, LiftSem, type PieceHooks, type Slot, whatMayBePending } from "./sem.ts";
+import { isAllScalar, NO_SPLIT, partName, type SplitText, splitPhi } from "./splits.ts";
 import {
   ALL_LIVE,
   ARGUMENTS,
@@ -728,13 +720,13 @@ export class PieceWriter implements PieceHooks {
   #writePhi(variable: number, atEntry: SplitText | undefined): void {
     const { name, type, isArgument } = VARIABLES[variable]!;
     if (atEntry) {
-      const same: SplitText = { width: atEntry.width, scalar: `%h_${name}_s`, rest: `%h_${name}_r` };
+      const [full, { width }] = [`%h_${name}`, atEntry];
+      const same: SplitText = { width, scalar: partName(full, "scalar"), rest: partName(full, "rest") };
       const latches = this.#latches.map(({ label, texts, splits }) => {
         const dropped = texts[variable] === "" ? NO_SPLIT : same;
         return [splits.get(variable) ?? dropped, label] as const;
       });
-      const lines = LiftSem.splitPhi(`%h_${name}`, atEntry.width, [[atEntry, "pre"], ...latches]);
-      for (const line of lines.trim().split("\n")) this.#fn.effect(line.trim());
+      for (const line of splitPhi(full, width, [[atEntry, "pre"], ...latches])) this.#fn.effect(line);
       return;
     }
     const parts = [`[ ${isArgument ? "%" : "%e_"}${name}, %pre ]`];

@@ -5,7 +5,6 @@ import { CpuState, offsetOf, type Variant } from "../abi/index.ts";
 import { assert } from "../base/index.ts";
 import {
   type AtomicOp,
-  floatType,
   GuardedMemory,
   type IrFunction,
   IrMemory,
@@ -20,6 +19,7 @@ import {
 import { type Flag, type Sem, Unsupported } from "../sem/index.ts";
 import type { Instruction } from "../x86/index.ts";
 import type { PrivateFrame } from "./private-frames.ts";
+import { partName, partType, type SplitText } from "./splits.ts";
 import { FLAG_FIRST, flagVariable, HIGH_FIRST, LOW_FIRST, MASK_FIRST, MID_FIRST, VARIABLES } from "./variables.ts";
 
 /** A flag whose value nobody has needed yet. */
@@ -72,14 +72,6 @@ export function whatMayBePending(slots: readonly Slot[]): IrValue[] {
   return slots.filter((slot) => slot instanceof PendingValue || slot instanceof SplitValue);
 }
 
-/** A scalar and the rest of a vector register as operand texts. */
-export interface SplitText {
-  readonly width: number;
-  readonly scalar: string;
-  readonly rest: string;
-}
-
-export const REST_TYPE = "<2 x i64>";
 const GENERAL_PROTECTION = 13;
 const [RSP, RBP] = [4, 5];
 const PUSHES = /^(?:Push|Call)/;
@@ -310,7 +302,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   }
 
   #anything(): IrValue {
-    return this.fn.named(128, REST_TYPE, "poison");
+    return this.fn.named(128, partType("rest", 0), "poison");
   }
 
   /** A vector register of two parts. */
@@ -323,22 +315,15 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     const known = value instanceof SplitValue && value.scalar.width === width ? value : null;
     const scalar = known?.scalar ?? this.bits(value, 0, width);
     const rest = isAll ? this.#anything() : (known?.rest ?? value);
-    return { width, scalar: this.fn.text(scalar, floatType(width, width)), rest: this.fn.text(rest, REST_TYPE) };
+    const text = (of: IrValue, part: "scalar" | "rest"): string => this.fn.text(of, partType(part, width));
+    return { width, scalar: text(scalar, "scalar"), rest: text(rest, "rest") };
   }
 
-  /** The phis of a split register: their values, and the lines for what comes in. */
-  static splitPhi(name: string, width: number, parts: readonly (readonly [SplitText, label: string])[]): string {
-    const arms = (of: (text: SplitText) => string): string =>
-      parts.map(([text, label]) => `[ ${of(text)}, %${label} ]`).join(", ");
-    const scalars = arms(({ scalar }) => scalar);
-    return `  ${name}_s = phi ${floatType(width, width)} ${scalars}\n  ${name}_r = phi ${REST_TYPE} ${arms(({ rest }) => rest)}\n`;
-  }
-
-  /** The register that `splitPhi` makes. */
+  /** The register that `splitPhi` makes under this name, in this LLVM block. */
   splitNamed(name: string, width: number, block = this.fn.block): SplitValue {
-    const named = (bits: number, type: string, part: string): IrValue =>
-      new IrValue(bits, undefined, [{ type, name: `${name}_${part}`, block }]);
-    return this.split(named(width, floatType(width, width), "s"), named(128, REST_TYPE, "r"));
+    const named = (bits: number, part: "scalar" | "rest"): IrValue =>
+      new IrValue(bits, undefined, [{ type: partType(part, width), name: partName(name, part), block }]);
+    return this.split(named(width, "scalar"), named(128, "rest"));
   }
 
   override setLane(a: IrValue, laneBits: number, index: number, value: IrValue): IrValue {
