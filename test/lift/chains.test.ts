@@ -1,6 +1,6 @@
 // tier: runtime
 // Random chains of instructions, translated, against the CPU. Of floating-point ones: results whose NaNs are looked at late, or
-// several at once, are what they are natively. Of ones under masks: what is not selected is neither touched nor seen. Needs
+// several at once, are what they are natively, and so are results of functions that keep scalars. Of ones under masks: what is not selected is neither touched nor seen. Needs
 // a CPU with FMA, and AVX-512 for the latter, qemu-user, gcc and LLVM 19.
 
 import assert from "node:assert/strict";
@@ -12,6 +12,7 @@ import { test } from "node:test";
 import { buildRuntime, translateFile } from "../../src/host/index.ts";
 import { hasFeature } from "../cpu/run.ts";
 import { makeChains } from "./float-chains.ts";
+import { makeFunctions } from "./float-functions.ts";
 import { makeMaskChains } from "./mask-chains.ts";
 
 const SEED = Number(process.env["HCONTAINER_SEED"] ?? Date.now() % 1_000_000);
@@ -25,12 +26,21 @@ interface Kind {
   make(seed: number): string;
 }
 const FLOATS: Kind = { name: "floats", options: ["-mfma"], make: makeChains };
+const FUNCTIONS: Kind = { name: "functions", options: ["-O2", "-fno-math-errno"], make: makeFunctions };
+const WIDE_FUNCTIONS: Kind = {
+  name: "functions of AVX",
+  options: ["-O3", "-mavx2", "-mfma", "-fno-math-errno"],
+  make: makeFunctions,
+};
 const UNDER_MASKS: Kind = { name: "under masks", options: ["-mavx512bw", "-mavx512vl"], make: makeMaskChains };
 
 for (const [kind, variant, seed] of [
   [FLOATS, "plain", KEPT_SEED],
   [FLOATS, "plain", SEED],
   [FLOATS, "ordered", SEED],
+  [FUNCTIONS, "plain", SEED],
+  [FUNCTIONS, "precise", SEED],
+  [WIDE_FUNCTIONS, "plain", SEED],
   [UNDER_MASKS, "plain", SEED],
   [UNDER_MASKS, "precise", SEED],
 ] as const) {
