@@ -10,7 +10,7 @@ export const UTILITIES: readonly CorpusProgram[] = [
     root: "utilities",
     package: "stockfish",
     script:
-      "printf 'setoption name Threads value 1\\nsetoption name Hash value 16\\nposition startpos moves e2e4 c7c5 g1f3\\neval\\ngo depth 9\\n' >in.txt; { cat in.txt; sleep 20; echo quit; } | /usr/games/stockfish | sed -E 's/ (nps|time|hashfull) [0-9]+//g' | grep -E 'depth|bestmove|evaluation'",
+      "/usr/games/stockfish bench 16 1 4 default depth 2>&1 | sed -E 's/ (nps|time|hashfull) [0-9]+//g' | grep -E 'bestmove|Nodes searched|depth 4'",
     seconds: 300,
   },
   {
