@@ -10,6 +10,13 @@ static int64_t map_area(uint32_t slot) {
     return got == (int64_t)at || got == -EEXIST ? 0 : -EAGAIN;
 }
 
+/** Notes that slots below `slots` are or were mapped. */
+static void raise_slots(uint32_t slots) {
+    uint32_t *known = &PROC_PRIVATE->thread_slots, now = *known;
+    while (now < slots && !__atomic_compare_exchange_n(known, &now, slots, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    }
+}
+
 static int reusable(uint32_t slot) {
     struct thread_state *thread = thread_of(thread_area(slot));
     if (thread->in_use == SLOT_FREE) return 1;
@@ -32,7 +39,7 @@ struct cpu_state *thread_create_area(void) {
         memory_set(thread_of(cpu), 0, sizeof(struct thread_state));
         memory_set(private_of(cpu), 0, sizeof(struct thread_private));
         thread_of(cpu)->in_use = SLOT_LIVE;
-        if (slot >= proc->thread_slots) proc->thread_slots = slot + 1;
+        raise_slots(slot + 1);
         cpu_prepare(cpu);
     }
     __atomic_store_n(&proc->thread_lock, 0, __ATOMIC_RELEASE);
@@ -63,12 +70,11 @@ static void disown_rseq(const struct thread_state *thread) {
 /** Where a restored thread goes: everything but what the kernel keeps of the runtime lies in memory already. */
 _Noreturn void hc_resume_main(struct cpu_state *cpu) {
     struct thread_state *thread = thread_of(cpu);
-    struct proc_private *proc = PROC_PRIVATE;
     uint32_t slot = (uint32_t)(((uint64_t)cpu - (uint64_t)thread_area(0)) / THREAD_AREA_BYTES);
     if (PROC->magic != PROC_MAGIC || PROC->abi_version != ABI_VERSION) fatal("the restored process is of another version", "");
-    uint32_t slots = proc->thread_slots;
-    while (slots <= slot && !__atomic_compare_exchange_n(&proc->thread_slots, &slots, slot + 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-    }
+    /* Restored threads have the first slots. One that does not run yet has its slot, too: this one may begin others at once. */
+    uint32_t threads = PROC->threads;
+    raise_slots(threads > slot ? threads : slot + 1);
     cpu_prepare(cpu);
     thread->host_tid = (int32_t)HOST0(gettid);
     use_signal_stack(cpu);

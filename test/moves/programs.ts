@@ -15,7 +15,7 @@ export const PROGRAMS: readonly string[] = [
   ...["integers", "vectors", "masks", "strings", "x87", "mmx"],
   ...["sleep", "poll", "pipes", "sockets", "futex", "ipc", "locks", "clock"],
   ...["handlers", "queued", "nested", "jumps", "faults", "timers"],
-  ...["forks", "vforks", "execs", "threads", "conditions", "short-threads", "epoll-threads"],
+  ...["forks", "vforks", "execs", "threads", "conditions", "short-threads", "epoll-threads", "crowds"],
 ];
 
 /** A static executable of C sources, from the cache: translations are found by what is in it. */

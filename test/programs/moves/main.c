@@ -9,7 +9,7 @@ static const struct { const char *name; round_function *round; } programs[] = {
     { "faults", round_faults }, { "timers", round_timers },
     { "forks", round_forks }, { "vforks", round_vforks }, { "execs", round_execs },
     { "threads", round_threads }, { "conditions", round_conditions }, { "short-threads", round_short_threads },
-    { "epoll-threads", round_epoll_threads },
+    { "epoll-threads", round_epoll_threads }, { "crowds", round_crowds },
 };
 
 static const char *program_name;

@@ -185,6 +185,26 @@ void round_short_threads(int round) {
     note((uint64_t)round);
 }
 
+/* One thread begins others all the time, beside many that stand: where it arrives, it is often the first that runs. */
+static int doors[2];
+static void *stand(void *argument) { return reader(argument); }
+void round_crowds(int round) {
+    enum { STANDING = 24 };
+    static pthread_t standing[STANDING];
+    if (doors[0] == doors[1]) {
+        CHECK(pipe(doors) == 0);
+        for (int i = 0; i < STANDING; i++) CHECK(pthread_create(&standing[i], NULL, stand, &doors[0]) == 0);
+    }
+    for (intptr_t i = 0; i < 6; i++) {
+        pthread_t thread;
+        void *result;
+        CHECK(pthread_create(&thread, NULL, brief, (void *)i) == 0 && pthread_join(thread, &result) == 0);
+        CHECK((intptr_t)result == i * 3);
+    }
+    for (int i = 0; i < STANDING; i++) CHECK(pthread_tryjoin_np(standing[i], NULL) == EBUSY);
+    note((uint64_t)round);
+}
+
 /* A server's shape: threads wait in epoll_wait for work that the main thread hands out by eventfds. */
 static int poller, answers[2];
 static void *serve(void *argument) {
