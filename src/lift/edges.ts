@@ -17,6 +17,8 @@ export interface Incoming {
   readonly splits: ReadonlyMap<number, SplitText>;
 }
 
+const NO_WIDTHS: ReadonlyMap<number, number> = new Map();
+
 /** The state at the head of a piece: nothing has changed. */
 export function emptyState(): Slot[] {
   return new Array<Slot>(VARIABLE_COUNT).fill(undefined);
@@ -26,7 +28,7 @@ export function emptyState(): Slot[] {
  * The state as it is now, for an edge that leaves the block being written; what is not live is dropped. What is in `widths` is
  * handed on as a scalar of that width and a rest, and not as a whole.
  */
-export function snapshot(sem: LiftSem, live: Live, widths: ReadonlyMap<number, number> = new Map()): Incoming {
+export function snapshot(sem: LiftSem, live: Live, widths: ReadonlyMap<number, number> = NO_WIDTHS): Incoming {
   const splits = new Map<number, SplitText>();
   const state = sem.state.slice();
   const texts: (string | undefined)[] = new Array<string | undefined>(VARIABLE_COUNT).fill(undefined);

@@ -90,14 +90,14 @@ function instructionAt(map: CodeMap, pc: number): Instruction {
   return scanner.instruction();
 }
 
-/** The registers of which liveness is computed that the current instruction has wholly overwritten. */
+/** The registers of which liveness is computed that the current instruction has wholly overwritten; nothing in `upper`. */
 function writtenRegisters(sem: LiftSem): Live {
   let [written, kept] = [NOTHING_LIVE, NOTHING_LIVE];
   for (let v = LOW_FIRST; v < VARIABLES.length; v++) {
     if (sem.state[v] === undefined) kept = or(kept, bitsOf(v));
     else written = or(written, bitsOf(v));
   }
-  return { ...written, rare: written.rare & ~kept.rare & REGISTERS_LIVE, vectors: written.vectors & ~kept.vectors };
+  return { rare: written.rare & ~kept.rare & REGISTERS_LIVE, vectors: written.vectors & ~kept.vectors, upper: 0 };
 }
 
 /** Whether an instruction may have to do with registers of which liveness is computed. */

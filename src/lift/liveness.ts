@@ -1,10 +1,11 @@
 // What can still be read of flags, mask registers and vector registers, over the whole file and across calls. Inside a
 // function this is ordinary liveness, but that of the upper parts of vector registers, which scalar instructions hand through
-// and moves hand on: they are live where what they end up in is. Across functions nothing is assumed of code that is known: what a return point reads
-// before it writes is live at the returns of every function that may return there, and what a function reads before it
-// writes is live at its calls. Only towards other files do we rely on the psABI: neither calls nor returns carry flags; calls
-// carry the first eight vector registers, returns the first two, and neither any mask register. Calls of unknown code are
-// taken to leave the registers alone, since some do by agreement with their callers (descriptors of thread-local storage).
+// and moves hand on: they are live where what they end up in is. Across functions nothing is assumed of code that is known:
+// what a return point reads before it writes is live at the returns of every function that may return there, and what a
+// function reads before it writes is live at its calls. Only towards other files do we rely on the psABI: neither calls nor
+// returns carry flags; calls carry the first eight vector registers, returns the first two, and neither any mask register.
+// Calls of unknown code are taken to leave the registers alone, since some do by agreement with their callers (descriptors of
+// thread-local storage).
 //
 // Code that restores registers for whoever was interrupted (a scheduler's entry for a preempted thread) returns with them all
 // the same. It is known by what else would make no sense: it loads them and nothing reads them. What is loaded so is live
@@ -29,7 +30,7 @@ export interface Effects {
   readonly uses: Live;
   /** What it writes whatever happens. */
   readonly kills: Live;
-  /** What of that it takes as it is from memory; of `upper` nothing is told. */
+  /** What of that it takes as it is from memory; nothing in `upper`, which goes with `vectors`. */
   readonly restores: Live;
   /** Parts in `upper` that it makes of others. */
   readonly flows: readonly Flow[];
@@ -342,7 +343,7 @@ class Solver {
       uses |= through(used, kills, flows);
       if (mask === "upper" && (effects.flows.length > 0 || flows.length > 0)) flows = behind(kills, flows, effects);
       kills |= killed;
-      restores = (restores & ~used & ~killed) | (mask === "upper" ? 0 : effects.restores[mask]);
+      restores = (restores & ~used & ~killed) | effects.restores[mask];
     }
     node.isQueued = true;
     [node.uses, node.kills, node.flows, node.restores] = [uses, kills, flows, restores];

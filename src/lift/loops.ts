@@ -87,6 +87,8 @@ export class Loop {
   readonly head: Block;
   /** The ways back to the head that have been written. */
   readonly latches: Incoming[] = [];
+  /** Widths of the scalars of what is a scalar and a rest, by variable. */
+  readonly splitWidths: ReadonlyMap<number, number>;
   readonly #entry: LoopEntry;
   readonly #prefix: string;
   readonly #phis: (IrValue | undefined)[];
@@ -97,6 +99,7 @@ export class Loop {
   constructor(sem: LiftSem, head: Block, entry: LoopEntry, isChanged: readonly boolean[]) {
     this.head = head;
     this.#entry = entry;
+    this.splitWidths = new Map([...entry.splits].map(([variable, { width }]) => [variable, width]));
     this.#prefix = `%l${head.start.toString(16)}_`;
     this.#phis = VARIABLES.map(({ name, width, type }, v) => {
       if (!isChanged[v]) return undefined;
@@ -105,11 +108,6 @@ export class Loop {
       return split ? sem.splitNamed(full, split.width) : sem.fn.named(width, type, full);
     });
     this.#fill = sem.fn.hole();
-  }
-
-  /** Widths of the scalars of what is a scalar and a rest, by variable. */
-  get splitWidths(): ReadonlyMap<number, number> {
-    return new Map([...this.#entry.splits].map(([variable, { width }]) => [variable, width]));
   }
 
   /** The state at the head. */

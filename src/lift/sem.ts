@@ -19,7 +19,7 @@ import {
 import { type Flag, type Sem, Unsupported } from "../sem/index.ts";
 import type { Instruction } from "../x86/index.ts";
 import type { PrivateFrame } from "./private-frames.ts";
-import { partName, partType, type SplitText } from "./splits.ts";
+import { partName, partType, REST_TYPE, type SplitText } from "./splits.ts";
 import { FLAG_FIRST, flagVariable, HIGH_FIRST, LOW_FIRST, MASK_FIRST, MID_FIRST, VARIABLES } from "./variables.ts";
 
 /** A flag whose value nobody has needed yet. */
@@ -297,12 +297,12 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   withLow(number: number, above: number, value: IrValue): IrValue {
     // LLVM needs no instruction to put a scalar into what it may choose.
     const isDead = this.#hooks.isDeadAbove(number, value.width);
-    const rest = isDead ? this.#anything() : this.read(LOW_FIRST + above);
+    const rest = isDead ? this.#anyRest() : this.read(LOW_FIRST + above);
     return this.setLane(rest, value.width, 0, value);
   }
 
-  #anything(): IrValue {
-    return this.fn.named(128, partType("rest", 0), "poison");
+  #anyRest(): IrValue {
+    return this.fn.named(128, REST_TYPE, "poison");
   }
 
   /** A vector register of two parts. */
@@ -314,7 +314,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
   splitText(value: IrValue, width: number, isAll: boolean): SplitText {
     const known = value instanceof SplitValue && value.scalar.width === width ? value : null;
     const scalar = known?.scalar ?? this.bits(value, 0, width);
-    const rest = isAll ? this.#anything() : (known?.rest ?? value);
+    const rest = isAll ? this.#anyRest() : (known?.rest ?? value);
     const text = (of: IrValue, part: "scalar" | "rest"): string => this.fn.text(of, partType(part, width));
     return { width, scalar: text(scalar, "scalar"), rest: text(rest, "rest") };
   }
@@ -337,7 +337,7 @@ export class LiftSem extends IrNativeOps implements Sem<IrValue> {
     const { scalar } = a;
     if (low + width <= scalar.width)
       return this.bits(scalar instanceof PendingValue ? scalar.now() : scalar, low, width);
-    return low >= a.scalar.width ? this.bits(a.rest, low, width) : super.bits(a, low, width);
+    return low >= scalar.width ? this.bits(a.rest, low, width) : super.bits(a, low, width);
   }
 
   mask(number: number): IrValue {

@@ -14,9 +14,12 @@ export interface SplitText {
 /** Of what was dropped. */
 export const NO_SPLIT: SplitText = { width: 0, scalar: "zeroinitializer", rest: "zeroinitializer" };
 
+/** LLVM type of a rest. */
+export const REST_TYPE = "<2 x i64>";
+
 /** LLVM type of a part. */
 export function partType(part: "scalar" | "rest", width: number): string {
-  return part === "scalar" ? floatType(width, width) : "<2 x i64>";
+  return part === "scalar" ? floatType(width, width) : REST_TYPE;
 }
 
 /** Name of a part of the register of this name. */

@@ -157,7 +157,7 @@ const RARE_BITS = VARIABLES.map((_, v) => rareBit(v));
 const VECTOR_BITS = VARIABLES.map((_, v) => vectorBit(v));
 
 /** Whether a variable is among what is live; general registers always are. */
-export function isLive(variable: number, { rare, vectors }: Pick<Live, "rare" | "vectors">): boolean {
+export function isLive(variable: number, { rare, vectors }: Live): boolean {
   const [rareOne, vectorOne] = [RARE_BITS[variable]!, VECTOR_BITS[variable]!];
   return (rareOne | vectorOne) === 0 || (rare & rareOne) !== 0 || (vectors & vectorOne) !== 0;
 }

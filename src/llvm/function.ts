@@ -184,9 +184,8 @@ export class IrFunction {
       const integer = type.replace("half", "i16").replace("float", "i32").replace("double", "i64");
       return this.emit(`bitcast ${integer} ${constantText(integer, value.constant)} to ${type}`);
     }
-    if (value instanceof SplitValue) return this.#textOfSplit(value, type);
     if (value instanceof PendingValue) value.settle();
-    const home = value.views[0]!;
+    const home = value instanceof SplitValue ? this.#wholeOf(value) : value.views[0]!;
     for (const view of value.views) {
       // A view made elsewhere than at the definition may not dominate the block being written.
       if (view.type === type && (view.block === home.block || view.block === this.#blocks)) return view.name;
@@ -200,18 +199,10 @@ export class IrFunction {
     return view.name;
   }
 
-  #textOfSplit(value: SplitValue, type: string): string {
-    const known = value.views.filter(({ block }) => block === this.#blocks);
-    const same = known.find((view) => view.type === type);
-    if (same) return same.name;
-    const whole = known[0] ?? this.#join(value);
-    if (whole.type === type) return whole.name;
-    const view: View = { type, name: this.emit(`bitcast ${whole.type} ${whole.name} to ${type}`), block: this.#blocks };
-    value.views.push(view);
-    return view.name;
-  }
-
-  #join(value: SplitValue): View {
+  /** A view of a whole that is put together in the block being written. */
+  #wholeOf(value: SplitValue): View {
+    const known = value.views.find(({ block }) => block === this.#blocks);
+    if (known) return known;
     const whole = value.join(value.scalar, value.rest);
     const { type } = whole;
     const view: View = { type, name: this.text(whole, type), block: this.#blocks };

@@ -125,18 +125,14 @@ export class SplitValue extends IrValue {
   override get type(): string {
     return laneType(this.width, this.scalar.width);
   }
-
-  /** The same, for another place where what is pending is made right. */
-  again(): SplitValue {
-    const [scalar, rest] = [again(this.scalar), again(this.rest)];
-    if (scalar === this.scalar && rest === this.rest) return this;
-    return new SplitValue(scalar, rest, this.join);
-  }
 }
 
 /** A value, or if something in it is pending the same to be made right at another place. */
 export function again(value: IrValue): IrValue {
-  if (value instanceof SplitValue) return value.again();
+  if (value instanceof SplitValue) {
+    const [scalar, rest] = [again(value.scalar), again(value.rest)];
+    return scalar === value.scalar && rest === value.rest ? value : new SplitValue(scalar, rest, value.join);
+  }
   return value instanceof PendingValue && !value.isSettled ? value.again() : value;
 }
 
