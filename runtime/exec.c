@@ -224,6 +224,12 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
         *image->next++ = (uint64_t)image->text;
         image->text = end + 1;
     }
+    for (unsigned age = 0;; age++) {
+        char *end = put_filter(cpu, age, image->text, image->end);
+        if (!end) break;
+        *image->next++ = (uint64_t)image->text;
+        image->text = end + 1;
+    }
     char *variable = (char *)add_text(image, "HCONTAINER_EXEC=");
     image->text--;
     image->text = put_home_cpu(image->text, image->end);
@@ -255,7 +261,8 @@ static int64_t execute(struct cpu_state *cpu, const char *name, const char *path
     HOST1(close, found);
     int64_t argc = count_pointers(argv), envc = count_pointers(envp);
     if (argc < 0 || envc < 0) return argc < 0 ? argc : envc;
-    uint64_t pointer_bytes = ((uint64_t)argc + (uint64_t)envc + 32) * 8, bytes = PAGE_UP(pointer_bytes + TEXT_BYTES);
+    uint64_t filters = filter_text_bytes(cpu); /* more than their pointers take */
+    uint64_t pointer_bytes = ((uint64_t)argc + (uint64_t)envc + 32) * 8 + filters, bytes = PAGE_UP(pointer_bytes + TEXT_BYTES + filters);
     int64_t at = HOST6(mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at < 0) return at;
     struct exec_image image = { (uint64_t *)at, (char *)at + pointer_bytes, (char *)at + bytes };

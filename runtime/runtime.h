@@ -61,12 +61,18 @@ struct thread_private {
     uint32_t forget_lookups;   /* set by whoever emptied the lookup caches: the thread may have been entering something */
     uint32_t resume_flag;      /* rflags.RF as the CPU saves it at a fault, for the frame being made */
     struct siginfo held_quiesce_info;
+    struct seccomp_filter *filter; /* the newest of those that the guest has set here (seccomp.c) */
     uint32_t code_age;         /* ProcPrivate's when code_ranges were found */
     uint32_t next_code_range;
     struct address_range code_ranges[CODE_RANGES]; /* what may be executed */
     struct guest_sigaction own_actions[SIGNAL_LIMIT]; /* of a vfork child */
     char path[4096];           /* what special_path gave */
 };
+
+/** Where the guest's seccomp filters lie, from the base on. */
+#define FILTER_AREA_OFFSET 0x108000000ull
+#define FILTER_AREA_BYTES 0x1000000ull
+_Static_assert(FILTER_AREA_OFFSET >= PROC_AREA_OFFSET + PROC_AREA_BYTES && FILTER_AREA_OFFSET + FILTER_AREA_BYTES <= THREAD_AREA_OFFSET, "filters");
 
 #define FREE_RANGES 32
 #define REPLACED_IMAGES 64
@@ -93,6 +99,8 @@ struct proc_private {
     uint32_t code_age;         /* counts the times that something executable was taken away */
     uint32_t patch_lock;       /* guards changes of translated code */
     uint32_t last_module;
+    uint32_t filter_lock;      /* guards the making of seccomp filters and who has them */
+    uint64_t filter_bytes;     /* that seccomp filters take of their area */
     uint32_t thread_slots;     /* thread areas that are or were mapped: slots below this */
     uint32_t lookups_missed;   /* of code whose translation was not there */
     uint32_t replaced_count;
@@ -320,6 +328,16 @@ void code_taken_away(uint64_t start, uint64_t end);
 
 /* page-fault.c */
 uint64_t page_fault_error(struct cpu_state *cpu, const struct siginfo *info, const struct host_ucontext *context);
+
+/* seccomp.c */
+int seccomp_admits(struct cpu_state *cpu, const uint64_t *args, int64_t *result);
+int64_t seccomp_by_prctl(struct cpu_state *cpu, const uint64_t *args);
+int64_t seccomp_mode(struct cpu_state *cpu);
+void inherit_filters(struct cpu_state *child, struct cpu_state *cpu);
+uint64_t filter_text_bytes(struct cpu_state *cpu);
+char *put_filter(struct cpu_state *cpu, unsigned age, char *to, char *end);
+int is_filter(const char *text);
+void take_filter(struct cpu_state *cpu, const char *text);
 
 /* threads.c */
 struct cpu_state *thread_create_area(void);

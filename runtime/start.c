@@ -19,6 +19,20 @@ static const char *take_home_cpu(const char *at) {
     return end;
 }
 
+/** Takes `last` and what belongs to it, the strings of seccomp filters next to it, off the environment. */
+static void take_off_environment(struct start *start, char **last) {
+    struct cpu_state *cpu = current_cpu();
+    char **first = last, **end = last + 1;
+    if (last[1]) {
+        while (*end && is_filter(*end)) end++;
+        for (char **filter = end - 1; filter > last; filter--) take_filter(cpu, *filter);
+    } else {
+        while (first > start->envp && is_filter(first[-1])) first--;
+        for (char **filter = first; filter < last; filter++) take_filter(cpu, *filter);
+    }
+    do *first++ = *end; while (*end++);
+}
+
 /** Takes EXEC_VARIABLE off the environment, if its last string is one. The two names point into it. */
 static int take_exec_variable(struct start *start, char *file) {
     char **last = start->envp;
@@ -44,7 +58,7 @@ static int take_exec_variable(struct start *start, char *file) {
     file[length] = 0;
     start->file = file;
     start->name = at + length;
-    do *last = last[1]; while (*last++);
+    take_off_environment(start, last);
     return 1;
 }
 

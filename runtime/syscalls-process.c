@@ -20,7 +20,7 @@ static void become_child(struct cpu_state *cpu, const struct clone_request *requ
     for (uint32_t slot = 0; slot < proc->thread_slots; slot++) {
         if (thread_area(slot) != cpu) thread_release(thread_area(slot));
     }
-    proc->thread_lock = proc->module_lock = proc->map_lock = 0;
+    proc->thread_lock = proc->module_lock = proc->map_lock = proc->filter_lock = 0;
     memory_set(proc->unsupported, 0, sizeof proc->unsupported);
     PROC->threads = 1;
     PROC->parked = 0;
@@ -60,6 +60,7 @@ static struct cpu_state *copy_thread(struct cpu_state *cpu, const struct clone_r
     child->gpr[11] = guest_rflags(cpu);
     if (request->stack) child->gpr[4] = request->stack;
     if (request->flags & CLONE_SETTLS) child->fs_base = request->tls;
+    inherit_filters(child, cpu);
     thread_of(child)->sigmask = thread_of(cpu)->sigmask;
     thread_of(child)->sas_flags = SS_DISABLE;
     thread_of(child)->clear_tid = request->flags & CLONE_CHILD_CLEARTID ? request->ctid : 0;
@@ -193,8 +194,9 @@ int64_t hc_sys_prctl(struct cpu_state *cpu, const uint64_t *args) {
     enum { PR_SET_SYSCALL_USER_DISPATCH_ = 59, PR_TSC_ENABLE_ = 1 };
     uint32_t option = (uint32_t)args[0], tsc = PR_TSC_ENABLE_;
     switch (option) {
+    case PR_GET_SECCOMP: return under_qemu() ? seccomp_mode(cpu) : HOST1(prctl, PR_GET_SECCOMP);
+    case PR_SET_SECCOMP: return seccomp_by_prctl(cpu, args);
     case PR_SET_MM:
-    case PR_SET_SECCOMP:
     case PR_SET_SYSCALL_USER_DISPATCH_: return -EINVAL;
     case PR_GET_TSC: return guest_write(args[1], &tsc, 4);
     case PR_SET_TSC: return args[1] == PR_TSC_ENABLE_ ? 0 : -EINVAL;

@@ -93,7 +93,8 @@ void guest_syscall(struct cpu_state *cpu) {
     uint64_t args[6] = { cpu->gpr[7], cpu->gpr[6], cpu->gpr[2], cpu->gpr[10], cpu->gpr[8], cpu->gpr[9] };
     priv->quiesce_hit = 0;
     priv->deadline = 0;
-    int64_t result = perform(cpu, (uint32_t)cpu->gpr[0], args);
+    int64_t result;
+    if (!priv->filter || seccomp_admits(cpu, args, &result)) result = perform(cpu, (uint32_t)cpu->gpr[0], args);
     if (result == HC_STATE_SET) return;
     /* What interrupted the call may be nothing that the guest can see: then it has not begun. */
     int hidden = result == -EINTR && priv->quiesce_hit && !thread_of(cpu)->signal_number;

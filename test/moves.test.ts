@@ -7,7 +7,7 @@ import { assertTravels } from "./moves/travels.ts";
 import { useLab } from "./own-lab.ts";
 
 /** Interpreted: without the minute that translating takes. moves-long.test.ts has all programs, translated. */
-const BOUNDED = ["queued", "threads", "sockets", "ipc", "vforks", "futex", "crowds"];
+const BOUNDED = ["queued", "threads", "sockets", "ipc", "vforks", "futex", "crowds", "filters"];
 
 const lab = useLab();
 

@@ -279,6 +279,12 @@ export const EXIT = {
   trap: 4,
 } as const;
 
+/**
+ * The last words of a seccomp filter that keeps the guest's own, for x86-64, behind its end:
+ * filter | the guest's | ld #length of the guest's | ld #SECCOMP_ORIGINAL_MAGIC | ret #SECCOMP_ORIGINAL_MAGIC
+ */
+export const SECCOMP_ORIGINAL_MAGIC = 0x4843_5342;
+
 /** The host signal by which a node asks a process to quiesce (sent from outside its pid namespace). */
 export const QUIESCE_SIGNAL = 64;
 

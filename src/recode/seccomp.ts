@@ -5,10 +5,16 @@
 // x86-64 call becomes get what the original gives to a number that does not exist.
 //
 // The original is kept behind the rewritten program, where no jump leads, and the kernel hands out the whole when the
-// process is dumped. The last three instructions say so:
-//   rewritten program | original | ld #length of the original | ld #MAGIC | ret #MAGIC
+// process is dumped. The last three instructions say so (SECCOMP_ORIGINAL_MAGIC in src/abi). Filters that the guest sets
+// abroad have the same form: there the runtime itself runs the original (runtime/seccomp.c).
 
-import { HOST_SYSCALLS, type HostCall, RUNTIME_SYSCALLS, SYSCALLS } from "../abi/index.ts";
+import {
+  HOST_SYSCALLS,
+  type HostCall,
+  SECCOMP_ORIGINAL_MAGIC as MAGIC,
+  RUNTIME_SYSCALLS,
+  SYSCALLS,
+} from "../abi/index.ts";
 import { InputError } from "../base/index.ts";
 import {
   type Changes,
@@ -38,7 +44,6 @@ import { emitFilter, type Range } from "./bpf-emit.ts";
 const SECCOMP = "seccomp.img";
 const AUDIT_ARCH_X86_64 = 0xc000_003e;
 const AUDIT_ARCH_AARCH64 = 0xc000_00b7;
-const MAGIC = 0x4843_5342;
 const TRAILER = 3;
 /** No system call of any architecture has this number, and the bit of the x32 ABI is clear. */
 const NO_CALL = 0x3fff_ffff;
@@ -275,7 +280,7 @@ export function filterToHome(bytes: Uint8Array, place: string): Uint8Array<Array
   const [length, mark, end] = program.slice(-TRAILER);
   const isOurs = mark?.code === OP.loadImmediate && mark.k === MAGIC && end?.code === OP.returnK && end.k === MAGIC;
   if (!isOurs || length!.k === 0 || length!.k > program.length - TRAILER) {
-    refuse("seccomp-foreign", "a seccomp filter was set on the foreign node", place, "end the process that set it");
+    refuse("seccomp-foreign", "a seccomp filter is neither from home nor the program's own", place, "end the process that has it");
   }
   return encodeProgram(program.slice(program.length - TRAILER - length!.k, program.length - TRAILER));
 }

@@ -6,7 +6,7 @@ import { cached, runChecked } from "../../src/host/index.ts";
 import type { World } from "./world.ts";
 
 const SOURCES = join(import.meta.dirname, "../programs/moves");
-const MOVES = ["main.c", "compute.c", "signals.c", "waits.c", "processes.c"];
+const MOVES = ["main.c", "compute.c", "signals.c", "waits.c", "processes.c", "filters.c"];
 const BELONGINGS = ["belongings.c", "belongings-files.c", "belongings-sockets.c", "belongings-process.c"];
 const FLAGS = ["-O2", "-static", "-pthread"];
 
@@ -15,7 +15,7 @@ export const PROGRAMS: readonly string[] = [
   ...["integers", "vectors", "masks", "strings", "x87", "mmx"],
   ...["sleep", "poll", "pipes", "sockets", "futex", "ipc", "locks", "clock"],
   ...["handlers", "queued", "nested", "jumps", "faults", "timers"],
-  ...["forks", "vforks", "execs", "threads", "conditions", "short-threads", "epoll-threads", "crowds"],
+  ...["forks", "vforks", "execs", "filters", "threads", "conditions", "short-threads", "epoll-threads", "crowds"],
 ];
 
 /** A static executable of C sources, from the cache: translations are found by what is in it. */

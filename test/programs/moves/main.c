@@ -7,7 +7,7 @@ static const struct { const char *name; round_function *round; } programs[] = {
     { "futex", round_futex }, { "ipc", round_ipc }, { "locks", round_locks }, { "clock", round_clock },
     { "handlers", round_handlers }, { "queued", round_queued }, { "nested", round_nested }, { "jumps", round_jumps },
     { "faults", round_faults }, { "timers", round_timers },
-    { "forks", round_forks }, { "vforks", round_vforks }, { "execs", round_execs },
+    { "forks", round_forks }, { "vforks", round_vforks }, { "execs", round_execs }, { "filters", round_filters },
     { "threads", round_threads }, { "conditions", round_conditions }, { "short-threads", round_short_threads },
     { "epoll-threads", round_epoll_threads }, { "crowds", round_crowds },
 };
@@ -52,6 +52,7 @@ int main(int argc, char **argv) {
         printf("child %s\n", argv[2]);
         return atoi(argv[2]) & 0x7f;
     }
+    if (argc > 3 && strcmp(argv[1], "--filtered") == 0) return filtered_child(atoi(argv[2]), atoi(argv[3]));
     int rounds = argc > 2 ? atoi(argv[2]) : 1 << 30;
     for (size_t i = 0; argc > 1 && i < sizeof programs / sizeof programs[0]; i++) {
         if (strcmp(argv[1], programs[i].name) != 0) continue;

@@ -32,5 +32,7 @@ void pause_ms(int milliseconds);
 extern round_function round_integers, round_vectors, round_masks, round_strings, round_x87, round_mmx;
 extern round_function round_sleep, round_poll, round_pipes, round_sockets, round_futex, round_ipc, round_locks, round_clock;
 extern round_function round_handlers, round_queued, round_nested, round_jumps, round_faults, round_timers;
-extern round_function round_forks, round_vforks, round_execs;
+extern round_function round_forks, round_vforks, round_execs, round_filters;
 extern round_function round_threads, round_conditions, round_short_threads, round_epoll_threads, round_crowds;
+/** What round_filters starts again. */
+int filtered_child(int count, int which);
