@@ -280,7 +280,12 @@ export function filterToHome(bytes: Uint8Array, place: string): Uint8Array<Array
   const [length, mark, end] = program.slice(-TRAILER);
   const isOurs = mark?.code === OP.loadImmediate && mark.k === MAGIC && end?.code === OP.returnK && end.k === MAGIC;
   if (!isOurs || length!.k === 0 || length!.k > program.length - TRAILER) {
-    refuse("seccomp-foreign", "a seccomp filter is neither from home nor the program's own", place, "end the process that has it");
+    refuse(
+      "seccomp-foreign",
+      "a seccomp filter is neither from home nor the program's own",
+      place,
+      "end the process that has it",
+    );
   }
   return encodeProgram(program.slice(program.length - TRAILER - length!.k, program.length - TRAILER));
 }

@@ -2,6 +2,7 @@
 // Rounding, denormals and NaNs are the vocabulary's (Ops.fp); what MXCSR's sticky exception flags would become is not
 // computed, and unmasked exceptions do not trap: every row that could raise one says so.
 
+import { type Estimate, RECIPROCAL, RECIPROCAL_ROOT } from "./estimate-tables.ts";
 import { partial } from "./rows.ts";
 import {
   activeLanes,
@@ -211,12 +212,54 @@ function fusedRows(fused: Fused): Row[] {
   );
 }
 
+/** One of `ifOne` and `ifZero` in each lane of 32 bits, by lanes of all ones or zeros. */
+function choose<V>(s: Sem<V>, lanes: V, ifOne: V, ifZero: V): V {
+  return s.or(s.and(ifOne, lanes), s.and(ifZero, s.not(lanes)));
+}
+
+/** The twelve bits that an estimate has for the operand's twelve and what else chooses the table. */
+function significand<V>(s: Sem<V>, { base, slope }: Estimate, index: V): V {
+  const width = s.w(index);
+  const subtrahend = s.lookup(slope, 8, s.concat(s.bits(index, 8, width - 8), s.bits(index, 0, 4)));
+  return s.sub(s.zext(s.lookup(base, 16, s.bits(index, 4, width - 4)), 32), s.zext(subtrahend, 32));
+}
+
+/** 1 / a, or 1 / sqrt(a), in twelve bits as AMD's processors approximate it. Denormals are zeros; nothing raises a flag. */
+function estimate(root: boolean): Unary {
+  return (s, a) => {
+    const width = s.w(a);
+    const all = (value: bigint | number): ReturnType<typeof s.int> => every(s, width, 32, BigInt(value));
+    const exponent = s.and(s.lanes("lshr", 32, a, all(23)), all(0xff));
+    const index = s.lanes("lshr", 32, a, all(11));
+    let fraction = s.int(width, 0);
+    for (let i = 0; i < width / 32; i++) {
+      const at = s.bits(s.lane(index, 32, i), 0, root ? 13 : 12);
+      fraction = s.setLane(fraction, 32, i, significand(s, root ? RECIPROCAL_ROOT : RECIPROCAL, at));
+    }
+    // Results too small to be normal are zeros; those of reciprocal roots never are.
+    const scaled = root
+      ? s.lanes("lshr", 32, s.lanes("sub", 32, all(380), exponent), all(1))
+      : s.lanes("sub", 32, all(253), exponent);
+    const usual = s.or(s.lanes("shl", 32, scaled, all(23)), s.lanes("shl", 32, fraction, all(11)));
+    const sign = s.and(a, all(0x8000_0000n));
+    const isLarge = s.lanes("ugt", 32, exponent, all(root ? 254 : 252));
+    const isZero = s.lanes("eq", 32, exponent, all(0));
+    const magnitude = choose(s, isZero, all(0x7f80_0000), s.and(usual, s.not(isLarge)));
+    const signed = s.or(sign, magnitude);
+    const isNegative = s.and(s.lanes("eq", 32, sign, all(0x8000_0000n)), s.not(isZero));
+    const number = root ? choose(s, isNegative, all(0xffc0_0000n), signed) : signed;
+    const isNoNumber = s.lanes("ugt", 32, s.and(a, all(0x7fff_ffff)), all(0x7f80_0000));
+    return choose(s, isNoNumber, s.or(a, all(0x0040_0000)), number);
+  };
+}
+
 /** 1 / a, or 1 / sqrt(a): the correctly rounded value. */
 function reciprocal(bits: FloatBits, root: boolean): Unary {
   const one = bits === 32 ? 0x3f80_0000n : 0x3ff0_0000_0000_0000n;
   return (s, a) => s.fp("div", bits, every(s, s.w(a), bits, one), root ? s.fsqrt(bits, a) : a);
 }
 
+const AS_AMD = "gives AMD's approximation, whichever maker's CPU the program comes from";
 const APPROXIMATION = "gives the correctly rounded value where CPUs give an approximation that differs among makers";
 
 function approximations(): Row[] {
@@ -224,10 +267,10 @@ function approximations(): Row[] {
     const name = root ? "rsqrt" : "rcp";
     const legacy = root ? "Rsqrt" : "Rcp";
     return [
-      float(`${legacy}ps`, packedUnary(32, reciprocal(32, root)), APPROXIMATION),
-      float(`${legacy}ss`, singleUnary(32, reciprocal(32, root)), APPROXIMATION),
-      float(`V${name}ps`, packedUnary(32, reciprocal(32, root)), APPROXIMATION),
-      float(`V${name}ss`, singleUnary(32, reciprocal(32, root)), APPROXIMATION),
+      float(`${legacy}ps`, packedUnary(32, estimate(root)), AS_AMD),
+      float(`${legacy}ss`, singleUnary(32, estimate(root)), AS_AMD),
+      float(`V${name}ps`, packedUnary(32, estimate(root)), AS_AMD),
+      float(`V${name}ss`, singleUnary(32, estimate(root)), AS_AMD),
       ...FLOATS.flatMap(([letter, bits]) => [
         float(`V${name}14p${letter}`, packedUnary(bits, reciprocal(bits, root)), APPROXIMATION),
         float(`V${name}14s${letter}`, singleUnary(bits, reciprocal(bits, root)), APPROXIMATION),

@@ -59,6 +59,9 @@ export interface Ops<V> {
   ctz(a: V): V;
   bswap(a: V): V;
 
+  /** The entry of a constant table, of `width` bits; there are as many entries as `index` has values. */
+  lookup(table: readonly number[], width: 8 | 16, index: V): V;
+
   /** Number of lanes is w(a) / laneBits. Per-lane integer operations; comparisons give lanes of all ones or zeros. */
   lanes(op: LaneOp, laneBits: number, a: V, b: V): V;
   /** Unary lane operations. */

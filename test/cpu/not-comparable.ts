@@ -1,14 +1,23 @@
 // What the comparison with the CPU leaves out, and why. docs/instructions.md lists it.
 
+import { readFileSync } from "node:fs";
+
 const forms = (stem: string, types: readonly string[]): string[] => types.map((type) => stem + type);
 
 /** Mnemonics by reason. */
-export const NOT_COMPARABLE: readonly { readonly names: readonly string[]; readonly reason: string }[] = [
+export const NOT_COMPARABLE: readonly {
+  readonly names: readonly string[];
+  readonly reason: string;
+  /** The CPUs that can be asked all the same, as /proc/cpuinfo names their maker. */
+  readonly butOn?: string;
+}[] = [
   {
-    names: [
-      ...["Rcp", "Rsqrt", "Vrcp", "Vrsqrt"].flatMap((stem) => forms(stem, ["ps", "ss"])),
-      ...["Vrcp14", "Vrsqrt14"].flatMap((stem) => forms(stem, ["ps", "pd", "ss", "sd"])),
-    ],
+    names: ["Rcp", "Rsqrt", "Vrcp", "Vrsqrt"].flatMap((stem) => forms(stem, ["ps", "ss"])),
+    reason: "approximations that are each maker's own: compared on AMD's CPUs only",
+    butOn: "AuthenticAMD",
+  },
+  {
+    names: ["Vrcp14", "Vrsqrt14"].flatMap((stem) => forms(stem, ["ps", "pd", "ss", "sd"])),
     reason: "approximations that are each maker's own",
   },
   {
@@ -25,12 +34,15 @@ export const NOT_COMPARABLE: readonly { readonly names: readonly string[]; reado
   { names: ["Umonitor", "Umwait", "Tpause"], reason: "they wait" },
 ];
 
-const REASONS = new Map(NOT_COMPARABLE.flatMap(({ names, reason }) => names.map((name) => [name, reason] as const)));
+const maker = /^vendor_id\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "latin1"))?.[1];
+const EXCLUDED = new Set(
+  NOT_COMPARABLE.filter(({ butOn }) => butOn === undefined || butOn !== maker).flatMap(({ names }) => names),
+);
 
 /** Forms of instructions that are compared else: loads of the harness's segment registers, and what differs from maker to maker. */
 const NOT_COMPARABLE_CODE = /^(Mov_Sreg_|Pop[wq]_[FG]S|(Jmp|Call)_m1664|Reservednop_.*0F0D)/;
 
 /** Whether the CPU can be asked about this form. */
 export function isComparable(form: { readonly mnemonic: string; readonly code: string }): boolean {
-  return !REASONS.has(form.mnemonic) && !NOT_COMPARABLE_CODE.test(form.code);
+  return !EXCLUDED.has(form.mnemonic) && !NOT_COMPARABLE_CODE.test(form.code);
 }

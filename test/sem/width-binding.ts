@@ -57,6 +57,10 @@ export function widthSem(trace: Trace): Sem<Width> {
     w: (value) => value.bits,
     int: (bits) => width(bits),
     constantOf: () => undefined,
+    lookup: (table, bits, index) => {
+      assert.equal(table.length, 2 ** index.bits, "an entry for each index");
+      return width(bits);
+    },
     add: binary,
     sub: binary,
     mul: binary,
