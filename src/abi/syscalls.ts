@@ -603,7 +603,7 @@ export const SYSCALLS: readonly SyscallRow[] = [
     317,
     "seccomp",
     [call("seccomp", [0, 1, "?"])],
-    "strict mode and listeners (SECCOMP_FILTER_FLAG_NEW_LISTENER) are refused; a filter has at most 4092 instructions",
+    "strict mode and listeners (SECCOMP_FILTER_FLAG_NEW_LISTENER) are refused; a filter has at most 4092 instructions and is carried out by the runtime, not by the kernel, until the program is moved",
   ),
   same(318, "getrandom", 278),
   same(319, "memfd_create", 279),
