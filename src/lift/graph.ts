@@ -40,6 +40,8 @@ export interface Block {
   order: number;
   /** What is read before written from here on (see liveness.ts). */
   live: Live;
+  /** Position among all blocks, for who keeps something by block (network.ts). */
+  index: number;
 }
 
 export interface Piece {
@@ -146,6 +148,7 @@ export class Graph {
       isEntered: false,
       order: -1,
       live: NOTHING_LIVE,
+      index: -1,
     });
     return rest;
   }
