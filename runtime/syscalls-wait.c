@@ -3,7 +3,8 @@
 #include "runtime.h"
 
 #define SECOND 1000000000ll
-#define EVENTS 128
+/** Events that one epoll_wait gives at most: they have room on the stack. */
+#define EVENTS 4096
 
 static int64_t to_nanoseconds(const struct timespec *time) {
     if (time->seconds > 9000000000ll) return 9000000000ll * SECOND;
@@ -95,19 +96,19 @@ int64_t hc_sys_pselect6(struct cpu_state *cpu, const uint64_t *args) {
     return end_temporary_mask(cpu, result);
 }
 
-static int64_t give_events(uint64_t to, const struct host_epoll_event *events, int64_t count) {
-    struct guest_epoll_event packed[EVENTS];
+/** Hands over events, which become packed where they are: no packed one reaches beyond its own place. */
+static int64_t give_events(uint64_t to, struct host_epoll_event *events, int64_t count) {
+    enum { PACKED = sizeof(struct guest_epoll_event) };
     for (int64_t i = 0; i < count; i++) {
-        packed[i].events = events[i].events;
-        packed[i].data = events[i].data;
+        struct guest_epoll_event packed = { events[i].events, events[i].data };
+        memory_copy((char *)events + i * PACKED, &packed, PACKED);
     }
-    if (count > 0 && guest_write(to, packed, (uint64_t)count * sizeof packed[0]) < 0) return -EFAULT;
+    if (count > 0 && guest_write(to, events, (uint64_t)count * PACKED) < 0) return -EFAULT;
     return count;
 }
 
 /** The three forms of epoll_wait. More than EVENTS events are left for the next call, as the interface allows. */
 static int64_t wait_events(struct cpu_state *cpu, const uint64_t *args, struct timespec *timeout, int precise, uint64_t mask_pointer, uint64_t mask_bytes) {
-    struct host_epoll_event events[EVENTS];
     uint64_t mask = 0;
     int32_t most = (int32_t)args[2];
     int64_t result = with_temporary_mask(cpu, mask_pointer, mask_bytes, &mask);
@@ -115,6 +116,7 @@ static int64_t wait_events(struct cpu_state *cpu, const uint64_t *args, struct t
     if (most <= 0 || most > 0x7fffffff / 12) return end_temporary_mask(cpu, -EINVAL);
     if (!is_guest_memory(args[1], (uint64_t)most * sizeof(struct guest_epoll_event))) return end_temporary_mask(cpu, -EFAULT);
     if (most > EVENTS) most = EVENTS;
+    struct host_epoll_event *events = __builtin_alloca((uint64_t)most * sizeof *events);
     uint64_t wait = ~0ull, use_mask = mask_pointer ? (uint64_t)&mask : 0;
     if (precise) wait = (uint64_t)timeout;
     else if (timeout) wait = (uint64_t)((to_nanoseconds(timeout) + 999999) / 1000000);

@@ -57,6 +57,8 @@ export const ROOTS = {
   utilities: packages(
     "coreutils stockfish povray espeak-ng qrencode zbar-tools gpg gpg-agent gpgconf rsync pigz xmlstarlet",
   ),
+  /** Tests that others have written for their programs. */
+  suites: packages("coreutils python3 libpython3.11-testsuite"),
   mathematics: packages("pari-gp octave glpk-utils gnuplot-nox maxima units"),
 } as const;
 

@@ -141,6 +141,16 @@ static void waiting(void) {
     memset(events, 0, sizeof events);
     int got = syscall(SYS_epoll_wait, epoll, events, 10, 100);
     for (int i = 0; i < got; i++) printf("event %x %llx\n", events[i].events, (long long)events[i].data.u64);
+    /* Hundreds at once. */
+    static struct epoll_event many[600];
+    for (int i = 0; i < 500; i++) {
+        struct epoll_event event = { EPOLLIN, { .u64 = 0xabcdef0000000000ull + (unsigned)i } };
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, eventfd(1, 0), &event) != 0) perror("epoll_ctl");
+    }
+    got = syscall(SYS_epoll_wait, epoll, many, 600, 0);
+    unsigned long long sum = 0;
+    for (int i = 0; i < got; i++) sum += many[i].data.u64 * many[i].events;
+    printf("%d of many events, sum %llx\n", got, sum);
     SHOW(syscall(SYS_epoll_wait, epoll, events, 0, 0));
     sigset_t signals;
     sigemptyset(&signals);
