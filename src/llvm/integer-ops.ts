@@ -2,7 +2,6 @@
 // division), the operand is made harmless first and the result chosen with a select. Integers of 128 bits and more that
 // are cut at 64 bits live in vector registers, so moving and masking them is done on <n x i64>.
 
-import { createHash } from "node:crypto";
 import type { IrFunction } from "./function.ts";
 import { IrValue, laneType, type Target } from "./value.ts";
 
@@ -273,13 +272,16 @@ export class IrIntegerOps {
     return this.#count("llvm.cttz", a, true);
   }
 
-  lookup(table: readonly number[], width: 8 | 16, index: IrValue): IrValue {
-    const type = `[${table.length} x i${width}]`;
-    const text = `private unnamed_addr constant ${type} [${table.map((entry) => `i${width} ${entry}`).join(", ")}]`;
-    const name = `@hc_table_${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
-    this.fn.module.declare(`${name} = ${text}`);
-    const at = this.fn.emit(`getelementptr ${type}, ptr ${name}, i64 0, ${this.fn.typed(this.zext(index, 64), "i64")}`);
-    return this.fn.value(width, `i${width}`, `load i${width}, ptr ${at}`);
+  lookup(
+    { name, entries }: { readonly name: string; readonly entries: readonly number[] },
+    width: 8 | 16,
+    index: IrValue,
+  ): IrValue {
+    const type = `[${entries.length} x i${width}]`;
+    const contents = entries.map((entry) => `i${width} ${entry}`).join(", ");
+    this.fn.module.declare(`@hc_table_${name} = private unnamed_addr constant ${type} [${contents}]`);
+    const at = `getelementptr ${type}, ptr @hc_table_${name}, i64 0, ${this.fn.typed(this.zext(index, 64), "i64")}`;
+    return this.fn.value(width, `i${width}`, `load i${width}, ptr ${this.fn.emit(at)}`);
   }
 
   bswap(a: IrValue): IrValue {

@@ -2,22 +2,25 @@
 // (read off a Zen 5; Intel's give others, as each maker chooses). Twelve bits of the operand's significand make twelve bits of the
 // result's, by two tables (a bipartite table, Das Sarma and Matula 1995): of the upper eight bits, and of the upper and the lower four.
 
+import type { LookupTable } from "./vocabulary.ts";
+
 /** Significands of results, without the leading one, of operands whose significand begins with x0 x1 x2 (four bits each). */
 export interface Estimate {
   /** By x0 x1: twelve bits, for x2 = 0. */
-  readonly base: readonly number[];
+  readonly base: LookupTable;
   /** By x0 x2: what is to be subtracted. */
-  readonly slope: readonly number[];
+  readonly slope: LookupTable;
 }
 
 const BASE_DIGITS = /[0-9a-f]{3}/g;
-const estimate = (base: string, slope: string): Estimate => ({
-  base: (base.match(BASE_DIGITS) ?? []).map((digits) => Number.parseInt(digits, 16)),
-  slope: [...slope].map((digit) => Number.parseInt(digit, 36)),
+const estimate = (name: string, base: string, slope: string): Estimate => ({
+  base: { name: `${name}_base`, entries: (base.match(BASE_DIGITS) ?? []).map((digits) => Number.parseInt(digits, 16)) },
+  slope: { name: `${name}_slope`, entries: [...slope].map((digit) => Number.parseInt(digit, 36)) },
 });
 
 /** 1 / x. */
 export const RECIPROCAL: Estimate = estimate(
+  "reciprocal",
   "ffefdefbff9ff81f62f43f25f07ee9ecbeaee91e74e57e3ae1ce00de4dc9dadd92d77d5cd41d26d0ccf2cd8cbeca4c8b" +
     "c70c57c3ec25c0dbf4bdcbc4bacb94b7db65b4eb37b20b09af1adbac4aaea98a82a6ca56a41a2ba16a019ec9d79c29ae" +
     "99898497095c94893492090d8f98e68d28bf8ac89988687486184f83c82a8188067f47e27d07bf7ad79c78a779768757" +
@@ -31,23 +34,9 @@ export const RECIPROCAL: Estimate = estimate(
     "0012233455677889001223345566788900112233455667780011223445566778",
 );
 
-/** 1 / sqrt(x) where the operand's exponent field is odd. */
-const ROOT_ODD: Estimate = estimate(
-  "ffffeffdffd0fc0fb0fa1f92f82f73f64f55f46f37f28f1af0befceeeedfed1ec3eb5ea7e99e8be7de6fe61e54e46e39" +
-    "e2be1ee10e03df6de9ddcdcfdc2db5da9d9cd8fd83d76d6ad5dd51d44d38d2cd20d14d08cfccf0ce5cd9ccdcc2cb6cab" +
-    "c9ec93c88c7cc71c66c5bc50c45c3ac2fc24c19c0ec04bf9beebe4bd9bcfbc4bbabafba5b9bb91b86b7cb72b68b5eb54" +
-    "b4ab40b36b2cb22b19b0fb05afcaf2ae9adfad6accac3abaab0aa7a9ea94a8ba82a79a70a67a5ea55a4ca43a3ba32a29" +
-    "a21a18a0fa079fe9f69ed9e59dc9d49cb9c39bb9b29aa9a299999198998197997196996195995194994193993292a922" +
-    "91a91290b9038fb8f48ec8e58dd8d68ce8c78bf8b88b18a98a289b89488d88587e87787086986285b85484d84683f838" +
-    "83082982281c81580e8078007fa7f37ec7e67df7d87d27cb7c57be7b87b17ab7a479e79779178b78477e77877176b765" +
-    "75e75875274c74674073a73372d72772171b71570f7097036fd6f76f16eb6e56e06da6d46ce6c86c36bd6b76b16ac6a6",
-  "01234567789abcde01233456789aabcd012234566789abbc0122344567789aab001223455677899a011233455667889a" +
-    "001223344566788900112234455667880112233445566778001122334455667700112233344556670112223344556667" +
-    "0011122333445566001122233444555600111223334455560001112233344455",
-);
-
-/** 1 / sqrt(x) where it is even. */
-const ROOT_EVEN: Estimate = estimate(
+/** 1 / sqrt(x), with the lowest bit of the operand's exponent field in front of the index. */
+export const RECIPROCAL_ROOT: Estimate = estimate(
+  "reciprocal_root",
   "6a069568a67e67366965e65364863d63362861d6136085fe5f35e95df5d45ca5c05b65ac5a259958f58557b57256855f" +
     "55554b54253952f52651d51450b5024f94f04e74de4d54cc4c34bb4b24a94a149849048747f47746e46645e45544d445" +
     "43d43542d42541d41540d4053fd3f53ee3e63de3d73cf3c83c03b93b13aa3a239b39438c38537e37736f36836135a353" +
@@ -55,14 +44,19 @@ const ROOT_EVEN: Estimate = estimate(
     "27927326d26726125b25524f24924323d23723122b22522021a21420e2092031fd1f71f21ec1e71e11db1d61d01cb1c5" +
     "1c01bb1b51b01aa1a51a019a19519018a18518017b17617016b16616115c15715214d14814313e13913412f12a125120" +
     "11a11611110c1071020fd0f90f40ef0ea0e60e10dc0d80d30ce0ca0c50c10bc0b70b30ae0aa0a50a109c09809308f08b" +
-    "08608207d07907507006c06806305f05b05705204e04a04604103d03903503102d02902402001c01801401000c008004",
+    "08608207d07907507006c06806305f05b05705204e04a04604103d03903503102d02902402001c01801401000c008004" +
+    "ffffeffdffd0fc0fb0fa1f92f82f73f64f55f46f37f28f1af0befceeeedfed1ec3eb5ea7e99e8be7de6fe61e54e46e39" +
+    "e2be1ee10e03df6de9ddcdcfdc2db5da9d9cd8fd83d76d6ad5dd51d44d38d2cd20d14d08cfccf0ce5cd9ccdcc2cb6cab" +
+    "c9ec93c88c7cc71c66c5bc50c45c3ac2fc24c19c0ec04bf9beebe4bd9bcfbc4bbabafba5b9bb91b86b7cb72b68b5eb54" +
+    "b4ab40b36b2cb22b19b0fb05afcaf2ae9adfad6accac3abaab0aa7a9ea94a8ba82a79a70a67a5ea55a4ca43a3ba32a29" +
+    "a21a18a0fa079fe9f69ed9e59dc9d49cb9c39bb9b29aa9a299999198998197997196996195995194994193993292a922" +
+    "91a91290b9038fb8f48ec8e58dd8d68ce8c78bf8b88b18a98a289b89488d88587e87787086986285b85484d84683f838" +
+    "83082982281c81580e8078007fa7f37ec7e67df7d87d27cb7c57be7b87b17ab7a479e79779178b78477e77877176b765" +
+    "75e75875274c74674073a73372d72772171b71570f7097036fd6f76f16eb6e56e06da6d46ce6c86c36bd6b76b16ac6a6",
   "011233455677899a00122334556778990012233445667788001223344556677800112233445566770111223344556667" +
     "001122233445556600112223344455660001122233344555001112223334445500111222333444550111222333444455" +
-    "0001112222333444000111222233344400111122223333440011112222333344",
+    "000111222233344400011122223334440011112222333344001111222233334401234567789abcde01233456789aabcd" +
+    "012234566789abbc0122344567789aab001223455677899a011233455667889a00122334456678890011223445566788" +
+    "011223344556677800112233445566770011223334455667011222334455666700111223334455660011222334445556" +
+    "00111223334455560001112233344455",
 );
-
-/** 1 / sqrt(x), with the lowest bit of the exponent field in front of the index. */
-export const RECIPROCAL_ROOT: Estimate = {
-  base: [...ROOT_EVEN.base, ...ROOT_ODD.base],
-  slope: [...ROOT_EVEN.slope, ...ROOT_ODD.slope],
-};

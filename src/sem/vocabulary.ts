@@ -6,6 +6,12 @@
 // Every operation is total and deterministic: no poison, no undef, whatever the operands. A vector is just a wide
 // integer; lane operations say how they cut it. Widths are in bits.
 
+/** Constants to look up, under a name that no other has. */
+export interface LookupTable {
+  readonly name: string;
+  readonly entries: readonly number[];
+}
+
 /** Pure integer and floating-point operations. `w(v)` is a value's width; binary operations want equal widths. */
 export interface Ops<V> {
   w(value: V): number;
@@ -60,7 +66,7 @@ export interface Ops<V> {
   bswap(a: V): V;
 
   /** The entry of a constant table, of `width` bits; there are as many entries as `index` has values. */
-  lookup(table: readonly number[], width: 8 | 16, index: V): V;
+  lookup(table: LookupTable, width: 8 | 16, index: V): V;
 
   /** Number of lanes is w(a) / laneBits. Per-lane integer operations; comparisons give lanes of all ones or zeros. */
   lanes(op: LaneOp, laneBits: number, a: V, b: V): V;

@@ -58,7 +58,7 @@ export function widthSem(trace: Trace): Sem<Width> {
     int: (bits) => width(bits),
     constantOf: () => undefined,
     lookup: (table, bits, index) => {
-      assert.equal(table.length, 2 ** index.bits, "an entry for each index");
+      assert.equal(table.entries.length, 2 ** index.bits, "an entry for each index");
       return width(bits);
     },
     add: binary,
