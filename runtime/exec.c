@@ -82,6 +82,14 @@ static uint64_t add_text(struct exec_image *image, const char *text) {
     return at;
 }
 
+/** Adds a string that has been written where the next one goes, by its end; whether there is one (0: none). */
+static int add_written(struct exec_image *image, char *end) {
+    if (!end) return 0;
+    *image->next++ = (uint64_t)image->text;
+    image->text = end + 1;
+    return 1;
+}
+
 static int64_t count_pointers(uint64_t array) {
     uint64_t pointer;
     if (!array) return 0;
@@ -218,17 +226,9 @@ static int64_t run_program(struct cpu_state *cpu, const struct exec_request *req
     *image->next++ = 0;
     uint64_t *environment = image->next;
     if (result == 0) result = add_pointers(image, envp, 0, envc);
-    for (unsigned i = 0; under_qemu(); i++) {
-        char *end = put_qemu_variable(i, image->text, image->end);
-        if (!end) break;
-        *image->next++ = (uint64_t)image->text;
-        image->text = end + 1;
+    for (unsigned i = 0; under_qemu() && add_written(image, put_qemu_variable(i, image->text, image->end)); i++) {
     }
-    for (unsigned age = 0;; age++) {
-        char *end = put_filter(cpu, age, image->text, image->end);
-        if (!end) break;
-        *image->next++ = (uint64_t)image->text;
-        image->text = end + 1;
+    for (unsigned age = 0; add_written(image, put_filter(cpu, age, image->text, image->end)); age++) {
     }
     char *variable = (char *)add_text(image, "HCONTAINER_EXEC=");
     image->text--;

@@ -7,6 +7,7 @@ import { partial } from "./rows.ts";
 import {
   activeLanes,
   type Binary,
+  bitwise,
   every,
   firstSource,
   laneSource,
@@ -212,11 +213,6 @@ function fusedRows(fused: Fused): Row[] {
   );
 }
 
-/** One of `ifOne` and `ifZero` in each lane of 32 bits, by lanes of all ones or zeros. */
-function choose<V>(s: Sem<V>, lanes: V, ifOne: V, ifZero: V): V {
-  return s.or(s.and(ifOne, lanes), s.and(ifZero, s.not(lanes)));
-}
-
 /** The twelve bits that an estimate has for the operand's twelve and what else chooses the table. */
 function significand<V>(s: Sem<V>, { base, slope }: Estimate, index: V): V {
   const width = s.w(index);
@@ -244,12 +240,12 @@ function estimate(root: boolean): Unary {
     const sign = s.and(a, all(0x8000_0000n));
     const isLarge = s.lanes("ugt", 32, exponent, all(root ? 254 : 252));
     const isZero = s.lanes("eq", 32, exponent, all(0));
-    const magnitude = choose(s, isZero, all(0x7f80_0000), s.and(usual, s.not(isLarge)));
+    const magnitude = bitwise(s, isZero, all(0x7f80_0000), s.and(usual, s.not(isLarge)));
     const signed = s.or(sign, magnitude);
     const isNegative = s.and(s.lanes("eq", 32, sign, all(0x8000_0000n)), s.not(isZero));
-    const number = root ? choose(s, isNegative, all(0xffc0_0000n), signed) : signed;
+    const number = root ? bitwise(s, isNegative, all(0xffc0_0000n), signed) : signed;
     const isNoNumber = s.lanes("ugt", 32, s.and(a, all(0x7fff_ffff)), all(0x7f80_0000));
-    return choose(s, isNoNumber, s.or(a, all(0x0040_0000)), number);
+    return bitwise(s, isNoNumber, s.or(a, all(0x0040_0000)), number);
   };
 }
 

@@ -187,6 +187,11 @@ export function immediateBit<V>(s: Sem<V>, immediate: V, bit: number): V {
   return s.bits(immediate, bit, 1);
 }
 
+/** Bits of `ifOne` where `mask` has ones, of `ifZero` elsewhere. */
+export function bitwise<V>(s: Sem<V>, mask: V, ifOne: V, ifZero: V): V {
+  return s.or(s.and(mask, ifOne), s.and(s.not(mask), ifZero));
+}
+
 /** The choice with number `index` (dynamic, less than the number of choices). A known index computes that choice only. */
 export function choose<V>(s: Sem<V>, index: V, choices: readonly (() => V)[]): V {
   const known = s.constantOf(index);

@@ -5,6 +5,7 @@
 import { both, full } from "./rows.ts";
 import {
   binaryWhole,
+  bitwise,
   blockWidth,
   choose,
   every,
@@ -189,7 +190,7 @@ function blendVariable(laneBits: number): Semantic {
     const b = source(s, insn, first + 1);
     const control = insn.encoding === "legacy" ? s.vector(0, 128) : insn.read(3);
     const chosen = s.lanes("slt", laneBits, control, s.int(s.w(control), 0));
-    insn.write(0, s.or(s.and(chosen, b), s.and(s.not(chosen), insn.read(first))));
+    insn.write(0, bitwise(s, chosen, b, insn.read(first)));
   };
 }
 

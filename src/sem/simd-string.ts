@@ -2,7 +2,7 @@
 // ranges or a needle; the second one is the text. The steps and their names are those of the SDM, Vol. 1, section 4.9.
 
 import { full } from "./rows.ts";
-import { choose, every, range } from "./simd-operands.ts";
+import { bitwise, choose, every, range } from "./simd-operands.ts";
 import type { Insn, Row, Sem, Semantic } from "./vocabulary.ts";
 
 interface Strings<V> {
@@ -34,9 +34,8 @@ function aggregate<V>(s: Sem<V>, strings: Strings<V>, elementBits: number, valid
   const matches = (lanes: V) => s.and(s.signMask(lanes, elementBits), validText);
   const splat = (value: V, lane: number) => s.splat(s.lane(value, elementBits, lane), 128);
   const every128 = s.not(s.int(128, 0));
-  const choice = (mask: V, ifOne: V, ifZero: V) => s.or(s.and(mask, ifOne), s.and(s.not(mask), ifZero));
   /** The set with what is not valid replaced by its first `unit` bits: nothing more can match. */
-  const repeated = (valid: V, unit: number) => choice(valid, set, s.splat(s.bits(set, 0, unit), 128));
+  const repeated = (valid: V, unit: number) => bitwise(s, valid, set, s.splat(s.bits(set, 0, unit), 128));
   const unlessEmpty = (bits: V, element: number) => s.and(bits, s.sext(s.bits(validSet, element, 1), count));
 
   const equalAny = () => {
