@@ -8,14 +8,7 @@ const forms = (stem: string, types: readonly string[]): string[] => types.map((t
 export const NOT_COMPARABLE: readonly {
   readonly names: readonly string[];
   readonly reason: string;
-  /** The CPUs that can be asked all the same, as /proc/cpuinfo names their maker. */
-  readonly butOn?: string;
 }[] = [
-  {
-    names: ["Rcp", "Rsqrt", "Vrcp", "Vrsqrt"].flatMap((stem) => forms(stem, ["ps", "ss"])),
-    reason: "approximations that are each maker's own: compared on AMD's CPUs only",
-    butOn: "AuthenticAMD",
-  },
   {
     names: ["Vrcp14", "Vrsqrt14"].flatMap((stem) => forms(stem, ["ps", "pd", "ss", "sd"])),
     reason: "approximations that are each maker's own",
@@ -34,15 +27,72 @@ export const NOT_COMPARABLE: readonly {
   { names: ["Umonitor", "Umwait", "Tpause"], reason: "they wait" },
 ];
 
-const maker = /^vendor_id\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "latin1"))?.[1];
-const EXCLUDED = new Set(
-  NOT_COMPARABLE.filter(({ butOn }) => butOn === undefined || butOn !== maker).flatMap(({ names }) => names),
-);
+/**
+ * What the makers' CPUs do differently, and the interpreter and the translator as AMD's Zen: held against that alone. Intel's were
+ * found to differ, Sapphire Rapids among them.
+ */
+export const AS_ON_ZEN: readonly {
+  /** As docs/instructions.md names them. */
+  readonly what: string;
+  readonly codes: RegExp;
+  /** Only with a memory operand, or with a prefix that repeats it. */
+  readonly only?: "memory" | "repeated";
+  readonly reason: string;
+}[] = [
+  {
+    what: "rcpps rcpss rsqrtps rsqrtss and their VEX forms",
+    codes: /^(VEX_V)?R(cp|sqrt)[ps]s_/i,
+    reason: "approximations that are each maker's own",
+  },
+  { what: "shld shrd of 16 bits", codes: /^Sh[lr]d_rm16_/, reason: "by more than 16 bits the manuals leave all open" },
+  {
+    what: "rcl rcr of 8 and 16 bits",
+    codes: /^Rc[lr]_rm(8|16)_(CL|imm8)/,
+    reason: "by more bits than there are, all the way round, the overflow flag is each maker's own",
+  },
+  {
+    what: "fxsave fxrstor xsave xsaveopt xsavec xrstor xgetbv",
+    codes: /^(Fxsave|Fxrstor|Xsave|Xrstor|Xgetbv)/,
+    reason: "whether the last x87 instruction's place is in the image, MXCSR's bit 17, components",
+  },
+  { what: "ldmxcsr vldmxcsr", codes: /^(VEX_V)?ldmxcsr/i, reason: "MXCSR's bit 17, which only AMD's CPUs have" },
+  {
+    what: "movd movq movntq that store an MMX register",
+    codes: /^(Movq_(rm64|mmm64)_mm|Movd_rm32_mm|Movntq_)/,
+    reason: "Intel's CPUs reset the top of the x87 stack",
+  },
+  {
+    what: "sha1* sha256*",
+    codes: /^Sha(1|256)/,
+    only: "memory",
+    reason: "Intel's CPUs refuse addresses that are not aligned",
+  },
+  { what: "movsxd of 16 bits", codes: /^Movsxd_r16/, reason: "AMD's CPUs read 32 bits of memory" },
+  { what: "dpps dppd vdpps vdppd", codes: /^(VEX_V)?dpp[sd]_/i, reason: "which NaN comes out where several meet" },
+  {
+    what: "repeated cmps and scas",
+    codes: /^(Cmps[bwdq]|Scas[bwdq])_/,
+    only: "repeated",
+    reason: "the flags where a fault interrupts them: on Intel's CPUs those from before",
+  },
+];
+
+/** Who made this machine's CPU, as /proc/cpuinfo has it. */
+const CPU_MAKER = /^vendor_id\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "latin1"))?.[1];
+export const IS_AMD = CPU_MAKER === "AuthenticAMD";
+const EXCLUDED = new Set(NOT_COMPARABLE.flatMap(({ names }) => names));
 
 /** Forms of instructions that are compared else: loads of the harness's segment registers, and what differs from maker to maker. */
 const NOT_COMPARABLE_CODE = /^(Mov_Sreg_|Pop[wq]_[FG]S|(Jmp|Call)_m1664|Reservednop_.*0F0D)/;
 
-/** Whether the CPU can be asked about this form. */
+/** Whether this machine's CPU can be asked about an instruction. */
+export function isHeldAgainst(code: string, bytes: readonly number[], isMemory: boolean): boolean {
+  const isRepeated = bytes.includes(0xf2) || bytes.includes(0xf3);
+  const concerns = { memory: isMemory, repeated: isRepeated, any: true };
+  return IS_AMD || !AS_ON_ZEN.some(({ codes, only }) => concerns[only ?? "any"] && codes.test(code));
+}
+
+/** Whether any CPU can be asked about this form. */
 export function isComparable(form: { readonly mnemonic: string; readonly code: string }): boolean {
   return !EXCLUDED.has(form.mnemonic) && !NOT_COMPARABLE_CODE.test(form.code);
 }

@@ -14,7 +14,7 @@ import { buildRuntime, run, runChecked, type TranslationReport, translateFile } 
 import { TABLE } from "../../src/sem/index.ts";
 import { enumerateForms, type Form } from "../../src/x86/index.ts";
 import { type Case, encode, Random } from "./encode.ts";
-import { isComparable } from "./not-comparable.ts";
+import { isComparable, isHeldAgainst } from "./not-comparable.ts";
 import { factsOf, hasFeature } from "./run.ts";
 
 const here = import.meta.dirname;
@@ -67,6 +67,7 @@ function caseOf(random: Random, form: Form, wantsMemory: boolean): TestCase | nu
   const made = encode(random, form, wantsMemory);
   const facts = factsOf(made.bytes);
   if (!facts || facts.missing.length > 0 || made.bytes.includes(0x65)) return null;
+  if (!isHeldAgainst(form.code, made.bytes, wantsMemory)) return null;
   if (usesReservedRegister(made.bytes, /^I?div$/i.test(form.mnemonic))) return null;
   if (made.aim && made.aim.patchOffset >= 0) return null;
   const text = `.byte ${made.bytes.join(",")}`;

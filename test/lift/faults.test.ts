@@ -12,6 +12,7 @@ import { readElf } from "../../src/elf/index.ts";
 import { buildRuntime, translateFile } from "../../src/host/index.ts";
 import { type CodeMap, discover } from "../../src/lift/index.ts";
 import { FLOW } from "../../src/x86/index.ts";
+import { IS_AMD } from "../cpu/not-comparable.ts";
 import { faultingProgram } from "./faults/program.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
@@ -112,7 +113,7 @@ before(async () => {
   runtime = await buildRuntime("qemu-user");
   const source = join(directory, "program.s");
   program = process.env["KEEP"] ?? join(directory, "program");
-  const made = faultingProgram(seed, SEQUENCES);
+  const made = faultingProgram(seed, SEQUENCES, !IS_AMD);
   loops = made.loops;
   writeFileSync(source, made.text);
   const handler = join(import.meta.dirname, "faults", "handler.c");

@@ -3,7 +3,7 @@
 
 import { type Row, TABLE } from "../../src/sem/index.ts";
 import { enumerateForms } from "../../src/x86/index.ts";
-import { NOT_COMPARABLE } from "../cpu/not-comparable.ts";
+import { AS_ON_ZEN, NOT_COMPARABLE } from "../cpu/not-comparable.ts";
 
 /** A mnemonic as people write it. */
 const written = (names: readonly string[]): string => names.map((name) => name.toLowerCase()).join(" ");
@@ -51,6 +51,12 @@ ${written(missing)}
 whose instructions then go untested. Flags that the manuals leave undefined are not compared; they are those of AMD's Zen.
 
 ${byReason(uncompared)}
+
+## Held against AMD's CPUs alone
+
+There the makers' CPUs differ, and a program finds what AMD's Zen does, wherever it comes from.
+
+${["| instructions | |", "|---|---|", ...AS_ON_ZEN.map(({ what, reason }) => `| ${what} | ${reason} |`)].join("\n")}
 `;
 }
 
