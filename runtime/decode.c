@@ -282,6 +282,13 @@ static uint32_t variant_of(const struct reader *in, const struct hc_candidate *c
     }
 }
 
+/** HC_KIND_* of what has been decoded, but for its length. */
+static uint8_t kind_of(const struct reader *in) {
+    const struct hc_decoded *d = in->d;
+    int is_special = d->rounding || d->suppressed || in->out->segment || d->address32;
+    return (uint8_t)(is_special ? HC_KIND_SPECIAL : in->out->has_address ? HC_KIND_ADDRESS : 0);
+}
+
 /** What the instruction at `rip` is, as far as it does not depend on registers; gives HC_DECODED or a vector. */
 static int decode(struct reader *in, uint64_t rip) {
     const struct hc_candidate *c = read_opcode(in) && !in->is_too_long ? find_candidate(in) : 0;
@@ -302,8 +309,10 @@ static int decode(struct reader *in, uint64_t rip) {
     int is_controlled = !is_memory && in->broadcast;
     if (is_controlled && (c->flags & HC_FORM_ROUNDS)) d->rounding = (uint8_t)(1 + in->l);
     else d->suppressed = c->exceptions == HC_EXCEPTIONS_NONE || (is_controlled && c->exceptions == HC_EXCEPTIONS_CONTROLLED);
-    d->op = (uint16_t)(c->first + variant_of(in, c));
-    return hc_ops[d->op] ? HC_DECODED : VECTOR_UD;
+    in->out->op = (uint16_t)(c->first + variant_of(in, c));
+    in->out->function = hc_ops[in->out->op];
+    in->out->kind = kind_of(in);
+    return in->out->function ? HC_DECODED : VECTOR_UD;
 }
 
 int hc_decode(uint64_t rip, struct hc_instruction *instruction) {

@@ -84,10 +84,13 @@ static void mirror_mxcsr(struct cpu_state *cpu) {
     priv->host_mxcsr = modes;
 }
 
+/** Whether rip is in the home vdso, whose functions are mostly answered before they are executed. */
+static int in_vdso(const struct cpu_state *cpu) { return cpu->rip >= PROC->vdso_start && cpu->rip < PROC->vdso_end; }
+
 /** Answers a call of one of the home vdso's functions in its place, and returns to its caller. */
 static int vdso_call(struct cpu_state *cpu) {
     struct proc_state *proc = PROC;
-    if (cpu->rip < proc->vdso_start || cpu->rip >= proc->vdso_end) return 0;
+    if (!in_vdso(cpu)) return 0;
     uint64_t a = kernel_pointer(cpu->gpr[7], 0), b = kernel_pointer(cpu->gpr[6], 0), c = cpu->gpr[2], back;
     int64_t result;
     unsigned which = 0;
@@ -157,28 +160,33 @@ static void guest_fault(struct cpu_state *cpu) {
 /** Never returns; a thread leaves it by exiting. */
 _Noreturn void hc_run(struct cpu_state *cpu) {
     struct thread_private *priv = private_of(cpu);
+    const uint32_t *age = &PROC_PRIVATE->code_age;
     for (;;) {
         if (*(volatile uint32_t *)&cpu->pending) safepoint(cpu);
-        uint64_t code = hc_float_traps(cpu) ? 0 : hc_lookup(cpu);
+        struct hc_leash leash = { .age = age, .vouched = 1 + __atomic_load_n(age, __ATOMIC_ACQUIRE) };
+        int is_looked_up = !hc_float_traps(cpu);
+        uint64_t code = is_looked_up ? hc_lookup(cpu) : 0;
         if (!code && vdso_call(cpu)) continue;
         if (!code && !may_execute(cpu, cpu->rip)) {
             deliver_fault(cpu, SIGSEGV, SEGV_ACCERR, cpu->rip, 14, 0x15);
             continue;
         }
         if (!code && under_qemu()) log_executed(cpu->rip);
+        if (!is_looked_up || in_vdso(cpu)) leash.vouched = 0;
         mirror_mxcsr(cpu);
         priv->executing = code ? EXECUTING_TRANSLATION : EXECUTING_INTERPRETER;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        uint32_t reason = code ? hc_enter(cpu, code) : hc_interpret_guarded(cpu, 0);
+        uint32_t reason = code ? hc_enter(cpu, code) : hc_interpret_guarded(cpu, &leash);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         priv->executing = EXECUTING_RUNTIME;
         if (reason == EXIT_INTERPRET) {
             /* Translated code asks for one instruction that it has no code for. */
             priv->executing = EXECUTING_INTERPRETER;
             __atomic_signal_fence(__ATOMIC_SEQ_CST);
-            reason = hc_interpret_guarded(cpu, 1);
+            reason = hc_interpret_guarded(cpu, 0);
             priv->executing = EXECUTING_RUNTIME;
         }
+        PROC_PRIVATE->interpreted += leash.executed;
         switch (reason) {
         case EXIT_SYSCALL: guest_syscall(cpu); break;
         case EXIT_TRAP: guest_trap(cpu, cpu->exit_detail); break;

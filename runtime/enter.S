@@ -151,13 +151,14 @@ function hc_dispatch_stub
     mov w0, #EXIT_DISPATCH
     b hc_leave
 
-/* uint32_t hc_interpret_guarded(struct cpu_state *cpu, int only_one): the interpreter, which a fault may leave by hc_leave. */
+/* uint32_t hc_interpret_guarded(struct cpu_state *cpu, struct hc_leash *leash): the interpreter, which a fault may leave by
+ * hc_leave. Without a leash it executes one instruction. */
 function hc_interpret_guarded
     save_callee_saved
     mov x20, x0
     mov x9, sp
     str x9, [x20, #CPU_STATE_HOST_SP]
-    cbnz w1, 1f
+    cbz x1, 1f
     bl hc_interpret_block
     b hc_leave
 1:  bl hc_interpret_one

@@ -2,13 +2,16 @@
  * interpreter reads its instructions as data and must ask. The kernel's map tells; each thread remembers what it found. */
 #include "runtime.h"
 
+/** What the threads remember of addresses, that they may be executed or have no translation, perhaps is true no longer. */
+void code_changed(void) { __atomic_fetch_add(&PROC_PRIVATE->code_age, 1, __ATOMIC_SEQ_CST); }
+
 /** What lies in [start, end) perhaps can no longer be executed. */
 void code_taken_away(uint64_t start, uint64_t end) {
     for (uint32_t slot = 0; slot < PROC_PRIVATE->thread_slots; slot++) {
         const struct thread_private *priv = private_of(thread_area(slot));
         for (unsigned i = 0; i < CODE_RANGES; i++) {
             if (priv->code_ranges[i].start >= end || priv->code_ranges[i].end <= start) continue;
-            __atomic_fetch_add(&PROC_PRIVATE->code_age, 1, __ATOMIC_SEQ_CST);
+            code_changed();
             return;
         }
     }

@@ -1,4 +1,4 @@
-/* Executes one instruction by the function that decode.c finds for it, and what those functions call. */
+/* Executes instructions by the functions that decode.c finds for them, and what those functions call. */
 #include "interp.h"
 #include "decode.h"
 
@@ -14,22 +14,23 @@ void hc_helper_mxcsr(struct cpu_state *state, uint64_t argument);
 void hc_helper_mxcsr_flags(struct cpu_state *state, uint64_t argument);
 
 /** An EVEX instruction with its own rounding mode. Its operands are registers, so it does not fault in between. */
-static void execute_rounded(struct cpu_state *state, const struct hc_decoded *d) {
+static void execute_rounded(struct cpu_state *state, const struct hc_instruction *instruction) {
+    const struct hc_decoded *d = &instruction->decoded;
     uint32_t mxcsr = state->mxcsr;
     hc_helper_mxcsr_flags(state, 0);
     mxcsr |= state->mxcsr & 0x3f;
     state->mxcsr = (mxcsr & ~MXCSR_ROUNDING) | (uint32_t)(d->rounding - 1) << MXCSR_ROUNDING_SHIFT;
     hc_helper_mxcsr(state, 0);
-    hc_ops[d->op](state, d);
+    instruction->function(state, d);
     /* Static rounding suppresses all exceptions: the flags that the operation left are dropped. */
     state->mxcsr = mxcsr;
     hc_helper_mxcsr(state, 0);
 }
 
 /** An instruction that raises no exceptions; it may fault before it has computed anything. */
-static void execute_suppressed(struct cpu_state *state, const struct hc_decoded *d) {
+static void execute_suppressed(struct cpu_state *state, const struct hc_instruction *instruction) {
     hc_helper_mxcsr_flags(state, 0);
-    hc_ops[d->op](state, d);
+    instruction->function(state, &instruction->decoded);
     hc_helper_mxcsr(state, 0);
 }
 
@@ -69,13 +70,13 @@ static uint32_t raised_by(const struct hc_decoded *d, uint64_t rip) {
  * Executes an instruction that may raise some exceptions while mxcsr unmasks one. If it raises that, the state is as before but for
  * the flags of mxcsr. A number that the host rounds exactly is not reported as an underflow.
  */
-static void execute_trapping(struct cpu_state *state, const struct hc_decoded *d, uint32_t possible) {
+static void execute_trapping(struct cpu_state *state, const struct hc_instruction *instruction, uint32_t possible) {
     uint32_t sticky = state->mxcsr, unmasked = ~sticky >> MXCSR_MASKS_SHIFT & MXCSR_FLAGS;
     hc_helper_mxcsr_flags(state, 0);
     /* What could trap and has not was none of the CPU's. */
     state->mxcsr = sticky |= state->mxcsr & ~unmasked;
     struct cpu_state before = *state;
-    hc_ops[d->op](state, d);
+    instruction->function(state, &instruction->decoded);
     state->mxcsr &= ~MXCSR_FLAGS;
     hc_helper_mxcsr_flags(state, 0);
     uint32_t raised = state->mxcsr & possible;
@@ -95,82 +96,157 @@ static void execute_trapping(struct cpu_state *state, const struct hc_decoded *d
 }
 
 #define PAGE_BYTES 4096u
-#define CACHED_BYTES 16u /* read at once to compare an instruction's bytes */
-#define CACHE_ENTRIES (DECODE_CACHE_BYTES / sizeof(struct hc_instruction))
 /** Instructions that are executed before the dispatcher looks for signals again. */
-#define BLOCK_INSTRUCTIONS 64
+#define BLOCK_INSTRUCTIONS 4096
+#define CACHE_HASH_BITS 13
+#define CACHE_HEAD_BYTES (2u << CACHE_HASH_BITS)
+/** The last entry is none, but may be looked at as the one behind another. */
+#define CACHE_ENTRIES ((DECODE_CACHE_BYTES - CACHE_HEAD_BYTES - 64) / sizeof(struct hc_instruction) - 1)
 
-_Static_assert((CACHE_ENTRIES & (CACHE_ENTRIES - 1)) == 0, "entries of the decode cache are found by a mask");
+/**
+ * A thread's decoded instructions, one behind the other as they were first executed: so the next instruction is mostly the next
+ * entry. When there is no room, all are forgotten; what still lies there is as good as ever if its address and bytes are right.
+ */
+struct decode_cache {
+    uint16_t chains[1 << CACHE_HASH_BITS]; /* by hash: 1 + index of the first; 0 = none */
+    _Alignas(64) uint32_t used;
+    _Alignas(64) struct hc_instruction entries[];
+};
+_Static_assert(CACHE_ENTRIES < 0xffff, "indices of entries");
 
-/** Whether `entry` is the instruction at `rip` as its bytes are now; those 16 bytes lie in one page. */
-static inline int is_cached(const struct hc_instruction *entry, uint64_t rip) {
-    if (entry->key != rip + 1) return 0;
-    const uint64_t *now = (const uint64_t *)rip;
-    uint64_t low, high;
-    __builtin_memcpy(&low, now, 8);
-    __builtin_memcpy(&high, now + 1, 8);
-    return (((low & entry->byte_mask[0]) ^ entry->bytes[0]) | ((high & entry->byte_mask[1]) ^ entry->bytes[1])) == 0;
+static inline struct decode_cache *cache_of(const struct cpu_state *state) { return (struct decode_cache *)state->decode_cache; }
+
+static inline uint16_t *chain_at(struct decode_cache *cache, uint64_t rip) {
+    return &cache->chains[rip * 0x9e3779b97f4a7c15ull >> (64 - CACHE_HASH_BITS)];
 }
 
-/** Enters a decoded instruction into the cache. */
+static inline uint64_t word_at(uint64_t address) {
+    uint64_t word;
+    __builtin_memcpy(&word, (const void *)address, sizeof word);
+    return word;
+}
+
+/** Whether an instruction's bytes are as they were, read one by one. */
+static __attribute__((noinline)) int has_same_bytes(const struct hc_instruction *entry, uint64_t rip) {
+    for (uint32_t i = 0; i < entry->decoded.length; i++)
+        if (((const uint8_t *)rip)[i] != ((const uint8_t *)entry->bytes)[i]) return 0;
+    return 1;
+}
+
+/** Whether `entry` is the instruction at `rip` as its bytes are now. */
+static inline __attribute__((always_inline)) int is_cached(const struct hc_instruction *entry, uint64_t rip) {
+    if (entry->key != rip) return 0;
+    if (entry->kind & HC_KIND_LONG) return has_same_bytes(entry, rip);
+    return (word_at(rip) ^ entry->bytes[0]) << entry->shift == 0;
+}
+
+/** Makes a decoded instruction one that is_cached knows. */
 static void note_bytes(struct hc_instruction *entry, uint64_t rip) {
-    uint32_t bits = 8u * entry->decoded.length;
-    entry->byte_mask[0] = bits >= 64 ? ~0ull : (1ull << bits) - 1;
-    entry->byte_mask[1] = bits <= 64 ? 0 : (1ull << (bits - 64)) - 1;
-    __builtin_memcpy(entry->bytes, (const void *)rip, CACHED_BYTES);
-    entry->bytes[0] &= entry->byte_mask[0];
-    entry->bytes[1] &= entry->byte_mask[1];
-    entry->key = rip + 1;
+    uint32_t length = entry->decoded.length;
+    if (length > 8 || rip % PAGE_BYTES > PAGE_BYTES - 8) entry->kind |= HC_KIND_LONG;
+    else entry->shift = (uint8_t)(64 - 8 * length);
+    for (uint32_t i = 0; i < length; i++) ((uint8_t *)entry->bytes)[i] = ((const uint8_t *)rip)[i];
+    entry->key = rip;
 }
 
-/** The instruction at rip: from the cache, or decoded into the cache or, if it cannot be there, into *own. Null after a trap. */
-static inline struct hc_instruction *fetch(struct cpu_state *state, struct hc_instruction *own) {
-    uint64_t rip = state->rip;
-    struct hc_instruction *entry = own;
-    int is_cachable = state->decode_cache && rip % PAGE_BYTES <= PAGE_BYTES - CACHED_BYTES;
-    if (is_cachable) {
-        entry = (struct hc_instruction *)state->decode_cache + ((rip ^ rip >> 8) & (CACHE_ENTRIES - 1));
-        if (is_cached(entry, rip)) return entry;
+/** The entry for rip, whatever its bytes are now; null if there is none. */
+static struct hc_instruction *find_entry(struct decode_cache *cache, uint64_t rip) {
+    for (uint16_t number = *chain_at(cache, rip); number; number = cache->entries[number - 1].chain)
+        if (cache->entries[number - 1].key == rip) return &cache->entries[number - 1];
+    return 0;
+}
+
+/** The instruction at rip, decoded if it is not known. Null after a trap. */
+static __attribute__((noinline)) struct hc_instruction *fetch(struct cpu_state *state, uint64_t rip, struct hc_instruction *own) {
+    struct decode_cache *cache = cache_of(state);
+    struct hc_instruction *entry = cache ? find_entry(cache, rip) : 0;
+    if (entry && is_cached(entry, rip)) return entry;
+    int is_new = cache && !entry;
+    if (is_new && cache->used == CACHE_ENTRIES) {
+        cache->used = 0;
+        for (uint32_t i = 0; i < 1u << CACHE_HASH_BITS; i++) cache->chains[i] = 0;
     }
+    if (is_new) entry = &cache->entries[cache->used];
+    if (!entry) entry = own;
+    uint16_t chain = is_new ? *chain_at(cache, rip) : entry->chain;
     int vector = hc_decode(rip, entry);
+    entry->chain = chain;
     if (vector != HC_DECODED) {
         state->exit_reason = EXIT_TRAP;
         state->exit_detail = (uint32_t)vector;
         return 0;
     }
-    if (is_cachable) note_bytes(entry, rip);
+    note_bytes(entry, rip);
+    if (is_new) *chain_at(cache, rip) = (uint16_t)++cache->used;
     return entry;
 }
 
-/** Executes the instruction at rip; gives the address behind it, or 0 if there is none. */
-static inline uint64_t execute(struct cpu_state *state, struct hc_instruction *own) {
-    struct hc_instruction *instruction = fetch(state, own);
-    if (!instruction) return 0;
-    hc_locate(state, instruction);
-    const struct hc_decoded *d = &instruction->decoded;
-    uint64_t next = d->next_rip;
+/** Executes any instruction. */
+static __attribute__((noinline)) void execute_special(struct cpu_state *state, struct hc_instruction *instruction) {
     uint32_t possible;
-    if (d->rounding) execute_rounded(state, d);
-    else if (d->suppressed) execute_suppressed(state, d);
-    else if (hc_float_traps(state) && (possible = raised_by(d, state->rip))) execute_trapping(state, d, possible);
-    else hc_ops[d->op](state, d);
-    return next;
+    hc_locate(state, instruction);
+    if (instruction->decoded.rounding) execute_rounded(state, instruction);
+    else if (instruction->decoded.suppressed) execute_suppressed(state, instruction);
+    else if (hc_float_traps(state) && (possible = raised_by(&instruction->decoded, state->rip))) execute_trapping(state, instruction, possible);
+    else instruction->function(state, &instruction->decoded);
+}
+
+static inline __attribute__((always_inline)) void execute(struct cpu_state *state, struct hc_instruction *instruction) {
+    struct hc_decoded *d = &instruction->decoded;
+    if (instruction->kind & HC_KIND_SPECIAL || hc_float_traps(state)) {
+        execute_special(state, instruction);
+    } else {
+        if (instruction->kind & HC_KIND_ADDRESS) d->address = d->linear = hc_address(state, instruction);
+        instruction->function(state, d);
+    }
 }
 
 uint32_t hc_interpret_one(struct cpu_state *state) {
-    struct hc_instruction own;
+    struct hc_instruction own, *instruction;
     state->exit_reason = EXIT_DISPATCH;
-    execute(state, &own);
+    instruction = fetch(state, state->rip, &own);
+    if (instruction) execute(state, instruction);
     return state->exit_reason;
 }
 
-uint32_t hc_interpret_block(struct cpu_state *state) {
-    struct hc_instruction own;
-    state->exit_reason = EXIT_DISPATCH;
-    for (int left = BLOCK_INSTRUCTIONS; left > 0; left--) {
-        uint64_t next = execute(state, &own);
-        if (state->exit_reason != EXIT_DISPATCH || state->rip != next) break;
+/** Notes that the dispatcher has looked at the instruction's address. */
+static void note_vouched(struct hc_instruction *instruction, const struct hc_leash *leash) {
+    if (instruction->vouched != leash->vouched) instruction->vouched_times = 0;
+    instruction->vouched = leash->vouched;
+    if (instruction->vouched_times < VOUCHED_OFTEN) instruction->vouched_times++;
+}
+
+/** Whether the dispatcher need not look at an instruction again that is jumped to. */
+static inline int is_vouched(const struct hc_instruction *entry, const struct hc_leash *leash) {
+    return entry->vouched_times == VOUCHED_OFTEN && entry->vouched == 1 + __atomic_load_n(leash->age, __ATOMIC_RELAXED);
+}
+
+/** The instruction at the target of a jump from `from` if it is known and vouched for, else null. */
+static inline struct hc_instruction *follow(struct decode_cache *cache, struct hc_instruction *from, uint64_t rip, const struct hc_leash *leash) {
+    struct hc_instruction *entry = &cache->entries[from->jump];
+    if (!is_cached(entry, rip)) {
+        entry = find_entry(cache, rip);
+        if (!entry || !is_cached(entry, rip)) return 0;
+        from->jump = (uint16_t)(entry - cache->entries);
     }
+    return is_vouched(entry, leash) ? entry : 0;
+}
+
+uint32_t hc_interpret_block(struct cpu_state *state, struct hc_leash *leash) {
+    struct decode_cache *cache = cache_of(state);
+    uint32_t left = BLOCK_INSTRUCTIONS;
+    state->exit_reason = EXIT_DISPATCH;
+    struct hc_instruction *instruction = fetch(state, state->rip, 0);
+    if (instruction && leash->vouched) note_vouched(instruction, leash);
+    while (instruction) {
+        uint64_t next = instruction->decoded.next_rip;
+        execute(state, instruction);
+        uint64_t rip = state->rip;
+        if (--left == 0 || state->exit_reason != EXIT_DISPATCH) break;
+        if (rip == next) instruction = is_cached(instruction + 1, rip) ? instruction + 1 : fetch(state, rip, 0);
+        else instruction = *(volatile uint32_t *)&state->pending ? 0 : follow(cache, instruction, rip, leash);
+    }
+    leash->executed = BLOCK_INSTRUCTIONS - left;
     return state->exit_reason;
 }
 

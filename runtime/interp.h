@@ -15,5 +15,20 @@ static inline int hc_float_traps(const struct cpu_state *state) { return (~state
  */
 uint32_t hc_interpret_one(struct cpu_state *state);
 
-/** The same for instructions up to the first that goes elsewhere than to the next one, or some number of them. */
-uint32_t hc_interpret_block(struct cpu_state *state);
+/** How far the interpreter may go by itself. */
+struct hc_leash {
+    /** Raised after anything that may have given code a translation or taken away the right to execute it. */
+    const uint32_t *age;
+    /** 1 + *age from before the dispatcher found that rip has no translation and may be executed; 0: it has not looked. */
+    uint32_t vouched;
+    /** Out: instructions executed, unless a fault ended them. */
+    uint32_t executed;
+};
+
+/**
+ * The same for instructions up to the first that goes elsewhere than to the next one, or some number of them; over that jump, too,
+ * where the dispatcher has vouched for its target VOUCHED_OFTEN times. The state must have a decode cache.
+ */
+uint32_t hc_interpret_block(struct cpu_state *state, struct hc_leash *leash);
+/** So often, all that counts what is interpreted has counted it. */
+#define VOUCHED_OFTEN 32

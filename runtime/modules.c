@@ -97,6 +97,7 @@ void module_mapped(int fd, uint64_t address, uint64_t bytes, uint64_t offset) {
         }
         *module = fresh;
         if (slot == proc->module_count) proc->module_count++;
+        code_changed();
     }
     unlock(&PROC_PRIVATE->module_lock);
     log_module(fd);

@@ -31,6 +31,8 @@ static void park(struct cpu_state *cpu) {
     struct thread_state *thread = thread_of(cpu);
     volatile uint32_t *quiesce = &PROC->quiesce, *parked = &thread->parked;
     hc_helper_mxcsr_flags(cpu, 0);
+    /* No need to be in the dump. */
+    HOST3(madvise, cpu->decode_cache, DECODE_CACHE_BYTES, MADV_DONTNEED);
     /* A signal from here on finds parked set, or is seen below. */
     __atomic_store_n(&thread->parked, 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&PROC->parked, 1, __ATOMIC_SEQ_CST);

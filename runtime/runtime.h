@@ -96,13 +96,13 @@ struct proc_private {
     uint32_t thread_lock;      /* guards the choice of a thread slot */
     uint32_t module_lock;      /* guards the module table */
     uint32_t map_lock;         /* guards the placement of mappings */
-    uint32_t code_age;         /* counts the times that something executable was taken away */
+    uint32_t code_age;         /* counts the times that something executable was taken away, or may have got a translation */
     uint32_t patch_lock;       /* guards changes of translated code */
     uint32_t last_module;
     uint32_t filter_lock;      /* guards the making of seccomp filters and who has them */
     uint64_t filter_bytes;     /* that seccomp filters take of their area */
     uint32_t thread_slots;     /* thread areas that are or were mapped: slots below this */
-    uint32_t lookups_missed;   /* of code whose translation was not there */
+    uint32_t interpreted;      /* instructions whose translation was not there, since one was last looked for */
     uint32_t replaced_count;
     struct address_range replaced[REPLACED_IMAGES]; /* translations in whose place came larger ones: threads may be in them */
     uint32_t next_known_key;
@@ -179,7 +179,8 @@ static inline int64_t host_call(long number, uint64_t a, uint64_t b, uint64_t c,
 
 /* enter.S */
 uint32_t hc_enter(struct cpu_state *cpu, uint64_t code);
-uint32_t hc_interpret_guarded(struct cpu_state *cpu, int only_one);
+struct hc_leash;
+uint32_t hc_interpret_guarded(struct cpu_state *cpu, struct hc_leash *leash);
 void hc_exit_stub(void);
 void hc_dispatch_stub(void);
 int64_t hc_guest_call(struct cpu_state *cpu, uint64_t number, const uint64_t *args);
@@ -324,6 +325,7 @@ void clear_handlers(struct cpu_state *cpu);
 
 /* executable.c */
 int may_execute(struct cpu_state *cpu, uint64_t pc);
+void code_changed(void);
 void code_taken_away(uint64_t start, uint64_t end);
 
 /* page-fault.c */

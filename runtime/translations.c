@@ -2,8 +2,8 @@
  * and looked for again from time to time. */
 #include "runtime.h"
 
-/** Lookups of code without a translation after which one, or a larger one, is looked for again. */
-#define MISSED_BEFORE_RETRY 65536
+/** Interpreted instructions after which translations, or larger ones, are looked for again. */
+#define INTERPRETED_BEFORE_RETRY 500000
 
 void lock(uint32_t *word) {
     while (__atomic_exchange_n(word, 1, __ATOMIC_ACQUIRE)) {
@@ -157,6 +157,7 @@ void need_variant(uint32_t variant) {
         changed = 1;
     }
     if (changed) clear_lookups();
+    code_changed();
 }
 
 /** Host address of the mapped translation that the host's `pc` is in, or 0. */
@@ -256,6 +257,16 @@ static int has_grown(const struct module *module) {
     return fits && header.entry_count > module->entries;
 }
 
+/** Whether there is a translation now of a variant that would do for a module without one. */
+static int has_appeared(const struct module *module) {
+    char path[512];
+    for (uint32_t variant = PROC->variant; variant <= VARIANT_ORDERED; variant++) {
+        translation_path(path, path + sizeof path, module->key, variant);
+        if (HOST4(faccessat, AT_CURRENT_DIRECTORY, path, 0, 0) == 0) return 1;
+    }
+    return 0;
+}
+
 /**
  * Looks again for translations that were missing, or of parts only: the node may have got them, or larger ones, meanwhile. What
  * is replaced stays mapped, as threads may be in it; they leave it at their next poll.
@@ -263,11 +274,14 @@ static int has_grown(const struct module *module) {
 static void look_again(void) {
     struct proc_state *proc = PROC;
     struct proc_private *priv = PROC_PRIVATE;
-    int changed = 0;
+    int changed = 0, has_listed = 0;
     lock(&priv->module_lock);
     for (uint32_t i = 0; i < proc->module_count && i < MAX_MODULES; i++) {
         struct module *module = &proc->modules[i];
-        if (module->status == MODULE_MISSING) module->status = MODULE_LISTED;
+        if (module->status == MODULE_MISSING && has_appeared(module)) {
+            module->status = MODULE_LISTED;
+            has_listed = 1;
+        }
         if (module->status != MODULE_LOADED || priv->replaced_count == REPLACED_IMAGES || !has_grown(module)) continue;
         struct module larger = *module;
         uint32_t status = MODULE_MISSING;
@@ -281,10 +295,15 @@ static void look_again(void) {
     }
     unlock(&priv->module_lock);
     if (changed) clear_lookups();
+    if (changed || has_listed) code_changed();
 }
 
-/** Counts lookups in vain. An interpreted loop comes here some million times a second. */
-static int is_time_to_look_again(void) { return ++PROC_PRIVATE->lookups_missed % MISSED_BEFORE_RETRY == 0; }
+/** Asked in every lookup in vain. Threads count without a lock, so that it may come too late or twice. */
+static int is_time_to_look_again(void) {
+    if (PROC_PRIVATE->interpreted < INTERPRETED_BEFORE_RETRY) return 0;
+    PROC_PRIVATE->interpreted = 0;
+    return 1;
+}
 
 /** Counts a pc that a translation has no entry for. Unlocked, and slots are claimed by what is asked for most. */
 static void note_missed(const struct module *module, uint64_t pc) {

@@ -12,6 +12,7 @@ import {
   offsetOf,
   PROC_AREA_OFFSET,
   ProcState,
+  THREAD_AREA_BYTES,
   THREAD_AREA_OFFSET,
   THREAD_PRIVATE_OFFSET,
   ThreadState,
@@ -69,11 +70,11 @@ test("a foreign set has what the kernel and the runtime need", () => {
   );
   assert.deepEqual(told, [1, 0x806f8, 0xe7, 1]);
   for (const [slot, { core }] of process.threads.entries()) {
-    const area = HC_BASE + THREAD_AREA_OFFSET + BigInt(slot) * 0x80000n;
+    const area = HC_BASE + THREAD_AREA_OFFSET + BigInt(slot) * BigInt(THREAD_AREA_BYTES);
     assert.equal(core.mtype, 3);
     assert.equal(core.threadInfo, undefined);
     assert.equal(core.threadCore?.rseqEntry, undefined);
-    assert.deepEqual([core.tiAarch64?.tls, core.tiAarch64?.gpregs?.sp], [area, area + 0x80000n]);
+    assert.deepEqual([core.tiAarch64?.tls, core.tiAarch64?.gpregs?.sp], [area, area + BigInt(THREAD_AREA_BYTES)]);
     assert.equal(core.tiAarch64?.fpsimd?.vregs.length, 64);
     const cpu = process.memory.read(area, CpuState.sizeBytes);
     const r15 = new DataView(cpu.buffer).getBigUint64(offsetOf(CpuState, "gpr", 15), true);

@@ -8,7 +8,7 @@
 import { defineStruct, type Struct } from "./layout.ts";
 
 /** Raised whenever the meaning of anything in this directory or of the translated code's conventions changes. */
-export const ABI_VERSION = 6;
+export const ABI_VERSION = 7;
 
 /** Base address of the runtime in a real foreign process. */
 export const HC_BASE = 0x9000_0000_0000n;
@@ -19,7 +19,7 @@ export const PROC_AREA_OFFSET = 0x1_0000_0000n;
 export const THREAD_AREA_OFFSET = 0x1_1000_0000n;
 export const TRANSLATION_OFFSET = 0x10_0000_0000n;
 /** Size of one thread's area; slot n lies at HC_BASE + THREAD_AREA_OFFSET + n * THREAD_AREA_BYTES. */
-export const THREAD_AREA_BYTES = 0x80000;
+export const THREAD_AREA_BYTES = 0x280000;
 export const MAX_THREADS = 4096;
 export const MAX_MODULES = 256;
 
@@ -112,9 +112,6 @@ export const LOOKUP_OFFSET = 0x10000;
 export const THREAD_PRIVATE_OFFSET = 0x1000;
 export const THREAD_HOME_BLOB_OFFSET = 0x3000;
 export const THREAD_HOME_BLOB_BYTES = 0x4000;
-/** Instructions that the interpreter has decoded; zeros are an empty cache. */
-export const DECODE_CACHE_OFFSET = 0x8000;
-export const DECODE_CACHE_BYTES = 0x8000;
 export const THREAD_SIGNAL_STACK_OFFSET = 0x20000;
 export const THREAD_SIGNAL_STACK_BYTES = 0x10000;
 /**
@@ -124,6 +121,9 @@ export const THREAD_SIGNAL_STACK_BYTES = 0x10000;
 export const SECOND_LOOKUP_OFFSET = 0x30000;
 export const SECOND_LOOKUP_ENTRIES = 8192;
 export const SECOND_LOOKUP_SHIFT = 17;
+/** What the interpreter has decoded (interp.c), filled from its beginning; zeros are an empty cache. */
+export const DECODE_CACHE_OFFSET = 0x50000;
+export const DECODE_CACHE_BYTES = 0x200000;
 /** Behind it the host stack grows down from the end of the area. */
 
 /** What a thread has beside registers. Starts at THREAD_PRIVATE_OFFSET of its area. */

@@ -182,6 +182,7 @@ export const RUNTIME_SYSCALLS: readonly HostCallName[] = [
   "mmap",
   "munmap",
   "mprotect",
+  "madvise",
   "prctl",
   "getrandom",
   "getrlimit",

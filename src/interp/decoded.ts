@@ -10,7 +10,6 @@ export const Decoded: Struct = defineStruct("hc_decoded", [
   ["segment_base", "u64", "base of fs or gs if the prefix is there, else 0"],
   ["immediate", "u64", "first immediate or branch displacement, sign-extended"],
   ["second_immediate", "u64", "second immediate, zero-extended"],
-  ["op", "u16", "index into hc_ops"],
   ["length", "u8", "bytes of the instruction"],
   ["reg", "u8", "modrm.reg with its extension bits"],
   ["rm", "u8", "modrm.rm or the opcode's register with their extension bits"],

@@ -87,7 +87,7 @@ function departure(info: ThreadInfoX86): Uint8Array<ArrayBuffer> {
   return encodeCpuState(copy);
 }
 
-/** Changes a thread's core image to the foreign form; gives the bytes of its area. */
+/** Changes a thread's core image to the foreign form; gives the bytes of its area, as far as there is anything in it. */
 export function threadToForeign(
   thread: Thread,
   slot: number,
@@ -98,7 +98,7 @@ export function threadToForeign(
   const info = core.threadInfo;
   const common = core.threadCore;
   assert(info && common, "checkThread has seen the thread");
-  const area = new Uint8Array(THREAD_AREA_BYTES);
+  const area = new Uint8Array(THREAD_HOME_BLOB_OFFSET + THREAD_HOME_BLOB_BYTES);
   area.set(departure(info));
   const state = new StructView(ThreadState, area.subarray(THREAD_PRIVATE_OFFSET));
   state.set("in_use", 1);

@@ -43,7 +43,7 @@ int main(void) {
             int vector = hc_decode(state.rip, &instruction);
             hc_locate(&state, &instruction);
             struct hc_decoded d = instruction.decoded;
-            answer = (struct answer){vector, d.op, d.length, d.address, d.linear, d.immediate, d.second_immediate};
+            answer = (struct answer){vector, instruction.op, d.length, d.address, d.linear, d.immediate, d.second_immediate};
         }
         fwrite(&answer, sizeof answer, 1, stdout);
     }
