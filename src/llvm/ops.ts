@@ -108,12 +108,14 @@ export class IrOps extends IrLaneOps {
   }
 
   intToFp(laneBits: number, a: IrValue, to: 32 | 64, signed: boolean): IrValue {
-    return this.#laneByLane(laneBits, a, (value, lanes) => {
+    const convert = (value: IrValue, lanes: number): IrValue => {
       const [from, type] = [laneType(value.width, laneBits), floatType(to * lanes, to)];
       const name = `llvm.experimental.constrained.${signed ? "si" : "ui"}tofp.${mangle(type)}.${mangle(from)}`;
       const parameters = [this.fn.typed(value, from), ...DYNAMIC];
       return this.fn.named(to * lanes, type, this.fn.intrinsic(name, type, parameters, " strictfp"));
-    });
+    };
+    // LLVM makes vectors of singles from 64-bit lanes by way of doubles, which rounds twice.
+    return laneBits > to ? this.#oneByOne(laneBits, a, convert) : this.#laneByLane(laneBits, a, convert);
   }
 
   fpConvert(laneBits: 16 | 32 | 64, a: IrValue, to: 16 | 32 | 64): IrValue {
@@ -146,8 +148,13 @@ export class IrOps extends IrLaneOps {
 
   /** All lanes at once on aarch64, whose conversions of vectors are those of scalars; else one after the other. */
   #laneByLane(laneBits: number, a: IrValue, convert: (value: IrValue, lanes: number) => IrValue): IrValue {
+    if (this.target === "aarch64") return convert(a, a.width / laneBits);
+    return this.#oneByOne(laneBits, a, convert);
+  }
+
+  #oneByOne(laneBits: number, a: IrValue, convert: (value: IrValue, lanes: number) => IrValue): IrValue {
     const lanes = a.width / laneBits;
-    if (lanes === 1 || this.target === "aarch64") return convert(a, lanes);
+    if (lanes === 1) return convert(a, 1);
     const results = Array.from({ length: lanes }, (_, i) => convert(this.lane(a, laneBits, i), 1));
     return this.concat(...results.reverse());
   }

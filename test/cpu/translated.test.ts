@@ -16,3 +16,10 @@ test("translated instructions do what the CPU does", { timeout: 1_200_000 }, asy
   assert.deepEqual(differences, []);
   assert.ok(caseCount > (hasFeature("avx512bw") ? 3000 : 2000), `${caseCount} cases`);
 });
+
+test("vectors of 64-bit integers become singles by rounding once", async (t) => {
+  const mnemonics = ["Vcvtqq2ps", "Vcvtuqq2ps"];
+  const { caseCount, differences } = await compareTranslated({ mnemonics, seed: 4, count: 600, encodings: 6 });
+  t.diagnostic(`${caseCount} cases`);
+  assert.deepEqual(differences, []);
+});
