@@ -186,7 +186,8 @@ _Noreturn void hc_run(struct cpu_state *cpu) {
             reason = hc_interpret_guarded(cpu, 0);
             priv->executing = EXECUTING_RUNTIME;
         }
-        PROC_PRIVATE->interpreted += leash.executed;
+        /* Not written to at every system call: threads share the line. */
+        if (leash.executed) PROC_PRIVATE->interpreted += leash.executed;
         switch (reason) {
         case EXIT_SYSCALL: guest_syscall(cpu); break;
         case EXIT_TRAP: guest_trap(cpu, cpu->exit_detail); break;

@@ -56,7 +56,7 @@ ${byReason(uncompared)}
 
 There the makers' CPUs differ, and a program finds what AMD's Zen does, wherever it comes from.
 
-${["| instructions | |", "|---|---|", ...AS_ON_ZEN.map(({ what, reason }) => `| ${what} | ${reason} |`)].join("\n")}
+${byReason(AS_ON_ZEN.map(({ what, reason }) => ({ name: what, reason })))}
 `;
 }
 

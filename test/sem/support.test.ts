@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { TABLE } from "../../src/sem/index.ts";
-import { NOT_COMPARABLE } from "../cpu/not-comparable.ts";
+import { enumerateForms } from "../../src/x86/index.ts";
+import { AS_ON_ZEN, NOT_COMPARABLE } from "../cpu/not-comparable.ts";
 import { printSupport } from "./print-support.ts";
 
 test("docs/instructions.md is up to date", () => {
@@ -15,4 +16,10 @@ test("docs/instructions.md is up to date", () => {
 
 test("what is not compared has rows", () => {
   for (const name of NOT_COMPARABLE.flatMap(({ names }) => names)) assert.ok(TABLE.has(name), name);
+  const all = enumerateForms().map(({ code }) => code);
+  for (const { what, codes } of AS_ON_ZEN)
+    assert.ok(
+      all.some((code) => codes.test(code)),
+      what,
+    );
 });
